@@ -1,0 +1,219 @@
+"""What the detectors remember: a struct of arrays that grows by doubling, and an index into it.
+
+Per channel 29 columns of state, 7 of thresholds and the index: about 330 bytes; per meter 60.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from services.alerts.detectors.findings import NEVER_MS, Int64s
+from services.kit.errors import Fault, InvalidInputError, OverloadedError
+
+#: Channels of one tenant in one partition: 500 MB of state, a snapshot below PostgreSQL's 1 GB.
+ROWS_MAX = 2_000_000
+_ROWS_MIN = 64
+SNAPSHOT_VERSION = 1
+ColumnsT = TypeVar("ColumnsT")
+
+
+class StateFullError(OverloadedError):
+    """One partition has more channels than its state may hold."""
+
+    code = "alerts.state_full"
+    title = "Too many channels in one partition; the log needs more partitions"
+
+
+class SnapshotError(InvalidInputError):
+    """A stored snapshot is not one that this release can read."""
+
+    code = "alerts.snapshot_invalid"
+    title = "The detectors' snapshot cannot be read"
+
+
+@dataclass(slots=True)
+class ChannelState:
+    """State of n channels; int64, shape (n,); instants in ms, registers in least digits.
+
+    Attributes:
+        last_at: Newest reading of any quality.
+        mark_at: Newest usable reading.
+        mark_value: Its register.
+        mark_offset: Its curve minus register: another offset means another register or a step.
+        total: Sum of an interval channel's use, which serves as its register.
+        point_at: Newest hour point: the first usable reading of an hour.
+        point_curve: Its continuous register.
+        still_at: Since when the register shows what it shows.
+        dry_max: Longest time it ever stood still before it moved again, ms.
+        stuck: 1 while raised as stuck.
+        leak_ms: How long water has been seen running without a still hour.
+        leak_at: Where that run began.
+        leak_curve: The register there.
+        leak_rate: Its smallest hourly rate, thousandths of a digit per hour.
+        leak: 1 while raised.
+        burst_ms: How long the rate has been high.
+        burst_at: Where that began.
+        burst_curve: The register there.
+        burst_rate: Its largest rate, thousandths of a digit per hour.
+        burst: 1 while raised.
+        odd_n: Readings off the curve in a row.
+        back_n: Of those the ones in a row that went back.
+        back_at: The first of these.
+        reverse: 1 while raised as running backwards.
+        wild_n: Of the odd ones those that no flow explains.
+        wild_at: The first of these.
+        wild_value: Its register.
+        bad: 1 while a run of wild readings is raised.
+        bad_day: Number of the day a bad reading was last raised for; -1 for none.
+    """
+
+    last_at: Int64s
+    mark_at: Int64s
+    mark_value: Int64s
+    mark_offset: Int64s
+    total: Int64s
+    point_at: Int64s
+    point_curve: Int64s
+    still_at: Int64s
+    dry_max: Int64s
+    stuck: Int64s
+    leak_ms: Int64s
+    leak_at: Int64s
+    leak_curve: Int64s
+    leak_rate: Int64s
+    leak: Int64s
+    burst_ms: Int64s
+    burst_at: Int64s
+    burst_curve: Int64s
+    burst_rate: Int64s
+    burst: Int64s
+    odd_n: Int64s
+    back_n: Int64s
+    back_at: Int64s
+    reverse: Int64s
+    wild_n: Int64s
+    wild_at: Int64s
+    wild_value: Int64s
+    bad: Int64s
+    bad_day: Int64s
+
+
+@dataclass(slots=True)
+class MeterState:
+    """State of n meters; int64, shape (n,).
+
+    Attributes:
+        last_at: Newest reading of any channel, ms.
+        received_at: When a door last took in anything of the meter, ms.
+        offline: 1 while raised as not reporting.
+    """
+
+    last_at: Int64s
+    received_at: Int64s
+    offline: Int64s
+
+
+_FILL = {"last_at": NEVER_MS, "mark_at": NEVER_MS, "point_at": NEVER_MS, "bad_day": -1}
+
+
+def empty(kind: type[ColumnsT], n: int) -> ColumnsT:
+    """Columns of `n` rows that have seen nothing."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(*(np.full(n, _FILL.get(name, 0), dtype=np.int64) for name in names))
+
+
+def columns_of(state: Any) -> dict[str, Int64s]:
+    """The columns of any struct of arrays by name."""
+    return {field.name: getattr(state, field.name) for field in fields(state)}
+
+
+def resize(state: Any, fresh: Any) -> None:
+    """Move the columns of `state` into the larger `fresh` ones, in place."""
+    for name, column in columns_of(fresh).items():
+        old = getattr(state, name)
+        column[: len(old)] = old
+        setattr(state, name, column)
+
+
+class Index:
+    """Finds the row of a key; rows are given in the order keys are first seen."""
+
+    def __init__(self) -> None:
+        self.keys = np.zeros(0, dtype=np.int64)  # by row
+        self._sorted = np.zeros(0, dtype=np.int64)
+        self._row = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(self, keys: Int64s) -> tuple[Int64s, Int64s]:
+        """Rows of keys that are sorted and each there once; unknown ones get new rows.
+
+        Returns:
+            The rows, and the positions of those that are new.
+
+        Raises:
+            StateFullError: There would be more than ROWS_MAX.
+        """
+        place = np.searchsorted(self._sorted, keys)
+        found = np.zeros(len(keys), dtype=bool)
+        within = place < len(self._sorted)
+        found[within] = self._sorted[place[within]] == keys[within]
+        new = np.flatnonzero(~found)
+        if not len(new):
+            return self._row[place], new
+        if len(self.keys) + len(new) > ROWS_MAX:
+            raise StateFullError(f"a partition holds {ROWS_MAX} channels of a tenant at the most")
+        rows = np.empty(len(keys), dtype=np.int64)
+        rows[found] = self._row[place[found]]
+        rows[new] = len(self.keys) + np.arange(len(new))
+        self.load(np.concatenate([self.keys, keys[new]]))
+        return rows, new
+
+    def find(self, key: int) -> int | None:
+        """The row of one key, if it has one."""
+        place = int(np.searchsorted(self._sorted, key))
+        known = place < len(self._sorted) and int(self._sorted[place]) == key
+        return int(self._row[place]) if known else None
+
+    def load(self, keys: Int64s) -> None:
+        """Take over keys by row, as a snapshot has them."""
+        self.keys = keys
+        self._row = np.argsort(keys, kind="stable")
+        self._sorted = keys[self._row]
+
+
+def capacity_for(rows: int) -> int:
+    """The next power of two: growing by doubling copies each row twice in all."""
+    return max(_ROWS_MIN, 1 << (rows - 1).bit_length())
+
+
+def to_bytes(columns: Mapping[str, Int64s]) -> bytes:
+    """Columns as a snapshot: an npz archive with its version."""
+    out = io.BytesIO()
+    np.savez(out, version=np.array(SNAPSHOT_VERSION), **columns)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def from_bytes(data: bytes) -> dict[str, Int64s]:
+    """Columns from a snapshot.
+
+    Raises:
+        SnapshotError: Another version, or no snapshot at all.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            columns = {name: archive[name] for name in archive.files}
+        version = int(columns.pop("version"))
+    except (ValueError, KeyError, OSError) as error:
+        fault = Fault("byte 0", "snapshot.invalid", str(error))
+        raise SnapshotError("not a snapshot", faults=[fault]) from error
+    if version != SNAPSHOT_VERSION:
+        text = f"version {version}; this release reads version {SNAPSHOT_VERSION}"
+        raise SnapshotError(text, faults=[Fault("version", "snapshot.version", text)])
+    return columns

@@ -1,0 +1,85 @@
+"""`meterfleet …`: the command line; every command can print JSON for programs.
+
+Exit codes: 0 done, 1 the platform said no (the problem is printed), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.serve import Service
+from services.kit.errors import MeterfleetError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=True, help="Open smart-metering cloud platform."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def serve(
+    service: Annotated[Service, typer.Argument(help="Which process to be.")],
+) -> None:
+    """Run one service until it is told to stop (settings: METERFLEET_…)."""
+    from services.cli.serve import serve as run
+    from services.kit.settings import KitSettings, load
+
+    settings = load(KitSettings)
+    run(service, level=settings.log_level, style=settings.log_format)
+
+
+@app.command()
+def up(
+    *,
+    demo: Annotated[bool, typer.Option(help="Load the demo city and keep it living.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Start everything on this machine, load a demo city, serve until Ctrl-C."""
+    from services.cli.up import run
+
+    run(with_demo=demo, as_json=as_json)
+
+
+@app.command()
+def demo(
+    readings: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="Parquet or CSV of water registers.")
+    ],
+    *,
+    zone: Annotated[str, typer.Option(help="Zone of the file's wall times.")] = "Europe/Madrid",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Keep the data here instead of in a temporary folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take real registers through the whole flow, from file to bills, and count everything."""
+    from services.cli.demo import run
+
+    run(readings, zone=zone, data_dir=data_dir, as_json=as_json)
+
+
+@app.command("version")
+def show_version(*, as_json: Json = False) -> None:
+    """Print the version."""
+    number = version("meterfleet")
+    print(json.dumps({"version": number}) if as_json else number)
+
+
+def main() -> None:
+    """Entry point; turns our errors into one clear problem on standard error."""
+    try:
+        app()
+    except MeterfleetError as error:
+        print(json.dumps(error.as_problem(), indent=2), file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Keeps ingest's slice of the registry from meters.changed, and frees what waited for a meter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from services.ingest import events, repository
+from services.ingest.quarantine import replay
+from services.ingest.repository import FencedError
+from services.kit.db import Database
+from services.kit.errors import UnavailableError
+from services.kit.log import Consumed, Consumer, Log, TopicPartition
+from services.kit.telemetry import logger
+from services.metering.batch import parse
+from services.stubs.meterfleet.devices.v1 import devices_pb2
+
+POLL_S = 0.2
+EVENTS_MAX = 2_000
+_LOG = logger("keeper")
+
+
+class RegistryKeeper:
+    """Consumes meters.changed in a thread until stopped."""
+
+    def __init__(self, database: Database, log: Log) -> None:
+        self._database = database
+        self._log = log
+        self._generations: dict[int, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the events at hand and end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+    def check(self) -> None:
+        """Raise if the thread has died; for readiness."""
+        if not self._thread.is_alive():
+            raise UnavailableError("the keeper's thread has ended")
+
+    def _run(self) -> None:
+        consumer = self._join()
+        while not self._stop.is_set():
+            try:
+                self._take(consumer.poll(POLL_S, EVENTS_MAX))
+            except Exception as error:  # noqa: BLE001 - a worker goes on, whatever it met
+                # Nothing was committed: joining anew reads again from the stored positions.
+                _LOG.warning("starting again", reason=str(error))
+                self._stop.wait(1)
+                consumer.close()
+                consumer = self._join()
+        consumer.close()
+
+    def _join(self) -> Consumer:
+        return self._log.consumer(events.KEEPER, [events.METERS], self._assigned, self._revoked)
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        offsets = {}
+        with self._database.transaction() as session:
+            for topic, partition in partitions:
+                generation, offset = repository.own_partition(
+                    session, events.KEEPER, topic, partition
+                )
+                self._generations[partition] = generation
+                offsets[topic, partition] = offset
+        return offsets
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        for _, partition in partitions:
+            self._generations.pop(partition, None)
+
+    def _take(self, records: Sequence[Consumed]) -> None:
+        if not records:
+            return
+        meters = [parse(devices_pb2.Meter, record.value) for record in records if record.value]
+        nexts = {record.partition: record.offset + 1 for record in records}
+        with self._database.transaction() as session:
+            fresh = repository.put_meters(session, meters)
+            for partition, offset in nexts.items():
+                generation = self._generations.get(partition)
+                if generation is None:
+                    raise FencedError(f"partition {partition} was taken from us")
+                repository.move_position(
+                    session, events.KEEPER, events.METERS, partition, generation, offset
+                )
+        self._free(fresh)
+
+    def _free(self, meters: Sequence[devices_pb2.Meter]) -> None:
+        """Replay what waited for these meters; after the commit, so that it resolves."""
+        by_tenant: dict[int, list[str]] = {}
+        for meter in meters:
+            by_tenant.setdefault(meter.tenant_id, []).extend(meter.identifiers)
+        for tenant_id, identifiers in by_tenant.items():
+            freed = replay(self._database, self._log, tenant_id, meters=identifiers)
+            if freed:
+                _LOG.info("replayed", tenant_id=tenant_id, readings=freed)

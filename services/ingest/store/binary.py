@@ -1,0 +1,96 @@
+"""PostgreSQL's binary COPY to and from numpy, without touching a row in Python.
+
+The format is that of PostgreSQL 18, "COPY, Binary Format": a signature, then for each row the
+number of fields and each field's length and big-endian bytes, then -1. All our columns have a
+fixed width and are never null, so a whole table is one structured array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor, sql
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+_TRAILER = b"\xff\xff"
+#: PostgreSQL counts timestamps in microseconds from 2000-01-01.
+_EPOCH_MS = 946_684_800_000
+#: Bytes handed to libpq at once.
+_WRITE_BYTES = 1 << 20
+
+_TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "timestamptz": ">i8"}
+
+Columns = dict[str, NDArray[Any]]
+
+
+def _row_dtype(types: dict[str, str]) -> np.dtype[Any]:
+    fields: list[tuple[str, str]] = [("", ">i2")]
+    for name, kind in types.items():
+        fields += [(f"{name} length", ">i4"), (name, _TYPES[kind])]
+    return np.dtype([(name or "fields", kind) for name, kind in fields])
+
+
+def pack(types: dict[str, str], columns: Columns) -> NDArray[Any]:
+    """Rows in COPY's binary form.
+
+    Args:
+        types: Column name to PostgreSQL type, in the table's order of the COPY.
+        columns: Column name to values; `timestamptz` takes int64 milliseconds since 1970.
+    """
+    dtype = _row_dtype(types)
+    rows = np.zeros(len(next(iter(columns.values()))), dtype=dtype)
+    rows["fields"] = len(types)
+    for name, kind in types.items():
+        rows[f"{name} length"] = np.dtype(_TYPES[kind]).itemsize
+        values = columns[name]
+        rows[name] = (values - _EPOCH_MS) * 1000 if kind == "timestamptz" else values
+    return rows
+
+
+def write(cursor: Cursor[Any], table: str, types: dict[str, str], columns: Columns) -> None:
+    """COPY columns into a table.
+
+    Args:
+        cursor: Of a psycopg 3 connection.
+        table: `schema.table`, one of our own names.
+        types: Column name to PostgreSQL type.
+        columns: See `pack`.
+    """
+    if not len(next(iter(columns.values()))):
+        return
+    names = sql.SQL(", ").join(map(sql.Identifier, types))
+    target = sql.Identifier(*table.split("."))
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(target, names)
+    data = memoryview(pack(types, columns).tobytes())
+    with cursor.copy(statement) as copy:
+        copy.write(_HEADER)
+        for start in range(0, len(data), _WRITE_BYTES):
+            copy.write(data[start : start + _WRITE_BYTES])
+        copy.write(_TRAILER)
+
+
+def read(
+    cursor: Cursor[Any], query: str, parameters: dict[str, Any], types: dict[str, str]
+) -> Columns:
+    """The result of a query as columns; `timestamptz` becomes int64 milliseconds since 1970.
+
+    Args:
+        cursor: Of a psycopg 3 connection.
+        query: A SELECT whose columns are `types` in order and never null.
+        parameters: Its parameters.
+        types: Column name to PostgreSQL type.
+    """
+    statement = f"copy ({query}) to stdout (format binary)"
+    with cursor.copy(statement, parameters) as copy:
+        data = b"".join(copy)
+    dtype = _row_dtype(types)
+    body = data[len(_HEADER) : len(data) - len(_TRAILER)]
+    rows = np.frombuffer(body, dtype=dtype)
+    assert (rows["fields"] == len(types)).all(), "a null or a column of another width came back"
+    columns: Columns = {}
+    for name, kind in types.items():
+        values = rows[name].astype(np.dtype(_TYPES[kind]).newbyteorder("="))
+        columns[name] = values // 1000 + _EPOCH_MS if kind == "timestamptz" else values
+    return columns

@@ -1,0 +1,1 @@
+"""Validation, estimation and editing of readings; the rules are numbered as in docs/vee.md."""
