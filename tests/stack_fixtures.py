@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from deploy.local import stack
 
-# The first start downloads 300 MB and builds a root; a test's own time-out would cut that off.
+# The first start downloads 200 MB and builds a root; a test's own time-out would cut that off.
 FIRST_START_S = 1800
 
 Starter = Callable[[str], str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors, but these are kafka-python's own, told at its import."""
-    for function in ("open_text", "read_text"):
-        config.addinivalue_line(
-            "filterwarnings", f"ignore:{function} is deprecated:DeprecationWarning"
-        )
-    # It also leaves a socket that could not connect to the garbage collector: one that has no
-    # address of its own, unlike any that we would forget.
-    unconnected = r"unclosed <socket.socket .*laddr=..0\.0\.0\.0.:ResourceWarning"
-    config.addinivalue_line("filterwarnings", f"ignore:{unconnected}")
+    """Warnings are errors, but these are kafka-python's own."""
+    quiet = [
+        # Told at its import.
+        ("open_text is deprecated", DeprecationWarning),
+        ("read_text is deprecated", DeprecationWarning),
+        # It leaves a socket that could not connect to the garbage collector. Such a one has no
+        # address of its own, unlike any that we would forget.
+        (r"unclosed <socket.socket .*laddr=\('0\.0\.0\.0'", ResourceWarning),
+    ]
+    for message, category in quiet:
+        # For the tests, and for what the collector finds between and after them.
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:{category.__name__}")
+        warnings.filterwarnings("ignore", message, category)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

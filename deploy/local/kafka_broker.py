@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.local.machine import (
+    Running,
     StackUnavailable,
     choose_port,
     launch,
@@ -96,7 +97,9 @@ class Broker:
     def address(self) -> str | None:
         """Give the log's URL while the broker runs."""
         running = recall(self._record)
-        return running and f"kafka://127.0.0.1:{running.port}?replication=1&min_insync=1"
+        if running is None:
+            return None
+        return f"kafka://127.0.0.1:{running.port}?replication=1&min_insync=1"
 
     def start(self, port: int | None, controller_port: int | None) -> None:
         """Start the broker and wait until it answers.
@@ -111,16 +114,7 @@ class Broker:
             shutil.rmtree(self._data, ignore_errors=True)
         chosen = choose_port(port, PORT)
         properties = self._configure(chosen, choose_port(controller_port, CONTROLLER_PORT))
-        command = [
-            java,
-            "-cp",
-            f"{jars}/*",
-            # A heap that holds a test's load; serial collection is the lightest on two cores.
-            "-Xms256m",
-            "-Xmx768m",
-            "-XX:+UseSerialGC",
-            f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}",
-        ]
+        command = [java, "-cp", f"{jars}/*", *self._tuning()]
         if not (self._data / "meta.properties").exists():
             format_command = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID]
             run(
@@ -133,13 +127,7 @@ class Broker:
         pid = launch([*command, "kafka.Kafka", str(properties)], self._log)
         running = record(self._record, pid, chosen, scratch=self._scratch)
         try:
-            wait_until(
-                "Kafka: starting",
-                lambda: not running.is_alive() or _answers(chosen),
-                timeout_s=90,
-            )
-            if not running.is_alive():
-                raise StackUnavailable(f"Kafka did not start: {tail(self._log)}")
+            self._await(running)
         except BaseException:
             self.stop()
             raise
@@ -148,6 +136,20 @@ class Broker:
     def stop(self) -> None:
         """Stop the broker; its data stays."""
         stop(self._record, "Kafka", signal.SIGTERM)
+
+    def _await(self, running: Running) -> None:
+        wait_until(
+            "Kafka: starting",
+            lambda: not running.is_alive() or _answers(running.port),
+            timeout_s=90,
+        )
+        if not running.is_alive():
+            raise StackUnavailable(f"Kafka did not start: {tail(self._log)}")
+
+    def _tuning(self) -> list[str]:
+        """Give a heap that holds a test's load; serial collection is the lightest on two cores."""
+        logging = f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}"
+        return ["-Xms256m", "-Xmx768m", "-XX:+UseSerialGC", logging]
 
     def _resolve(self) -> Path:
         """Let Maven bring the jars, once for each content of the pom."""
@@ -158,7 +160,7 @@ class Broker:
         maven = need("mvn", "Maven resolves Kafka's jars (Debian: apt-get install maven)")
         part = self._home / "jars.part"
         shutil.rmtree(part, ignore_errors=True)
-        say("Kafka: Maven resolves the jars (130 MB, once)")
+        say("Kafka: Maven resolves the jars (45 MB, once)")
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
         run(
             "Kafka: Maven resolves the jars",

@@ -145,7 +145,9 @@ def launch(command: Sequence[str], log: Path, environment: dict[str, str] | None
             start_new_session=True,
             env=None if environment is None else {**os.environ, **environment},
         )
-    _CHILDREN.append(process)
+    # Nobody waits for it by this object, which would otherwise warn when it goes.
+    process.returncode = 0
+    _CHILDREN.add(process.pid)
     return process.pid
 
 
@@ -167,17 +169,18 @@ def tail(log: Path, lines: int = 8) -> str:
 
 
 # Servers that this very process started: it is their parent and must reap them when they end.
-_CHILDREN: list[subprocess.Popen[bytes]] = []
+_CHILDREN: set[int] = set()
 
 
 def _ends(running: Running, patience_s: float) -> bool:
     deadline_s = time.monotonic() + patience_s
     while running.is_alive():
-        for child in _CHILDREN:
-            child.poll()
         if time.monotonic() > deadline_s:
             return False
         time.sleep(0.05)
+    if running.pid in _CHILDREN:
+        _CHILDREN.discard(running.pid)
+        os.waitpid(running.pid, 0)
     return True
 
 

@@ -5,7 +5,7 @@
     .venv/bin/python -m deploy.local.stack down    # stop both; their data stays for the next `up`
 
 Everything lies in one directory (`--dir`, else METERFLEET_STACK_DIR, else `.cache/stack`), servers
-listen on 127.0.0.1 only. The first `up` downloads about 300 MB and takes one to two minutes, later
+listen on 127.0.0.1 only. The first `up` downloads about 200 MB and takes one to two minutes, later
 ones take seconds. Exit code 3 says that this machine cannot have the stack, and why.
 """
 
@@ -89,7 +89,7 @@ def stop(parts: set[str], directory: Path, *, only_scratch: bool = False) -> Non
     if not directory.exists():
         return
     with _turn(directory):
-        servers = {
+        servers: dict[str, Broker | Timescale] = {
             "kafka": Broker(directory, scratch=False),
             "timescale": Timescale(directory, scratch=False),
         }

@@ -73,7 +73,9 @@ class Timescale:
     def address(self) -> str | None:
         """Give the database's URL while the server runs."""
         running = recall(self._record)
-        return running and f"postgresql://postgres@127.0.0.1:{running.port}/postgres"
+        if running is None:
+            return None
+        return f"postgresql://postgres@127.0.0.1:{running.port}/postgres"
 
     def start(self, port: int | None) -> None:
         """Start the server and wait until it answers and offers TimescaleDB.

@@ -135,8 +135,8 @@ def _burst(words: _Words, facts: Mapping[str, int]) -> tuple[Severity, str, str]
 def _stuck(words: _Words, facts: Mapping[str, int]) -> tuple[Severity, str, str]:
     message = (
         f"The register has stood still for {_duration(facts['at_ms'] - facts['from_ms'])}, since "
-        f"{words.instant(facts['from_ms'])}; its longest pause before was "
-        f"{_duration(facts['longest_ms'])}."
+        f"{words.instant(facts['from_ms'])}. This meter usually moves within "
+        f"{_duration(facts['threshold_ms'])}."
     )
     return Severity.WARNING, message, "no movement for twice the meter's own longest pause"
 
@@ -209,8 +209,6 @@ def _evidence(words: _Words, raised: Raised, rule: str) -> dict[str, Any]:
         values["used"] = words.register(facts["curve"] - facts["from_curve"])
     if "last_ms" in facts:
         values["last_reading_at"] = to_rfc3339(facts["last_ms"])
-    if "longest_ms" in facts:
-        values["longest_pause_s"] = facts["longest_ms"] // 1000
     if "readings_n" in facts:
         values["readings"] = facts["readings_n"]
     return {

@@ -21,5 +21,4 @@ class TreeSettings(KitSettings):
         description="HTTP ports are base … base + 5, gRPC ports base + 1001 … base + 1004.",
     )
     demo_meters: int = Field(240, ge=8, le=10_000, description="Meters of the demo city.")
-    demo_days: int = Field(35, ge=2, le=400, description="Days of history of the demo city.")
     demo_seed: int = Field(7, description="Seed of the demo city: the same city every time.")

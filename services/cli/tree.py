@@ -247,7 +247,7 @@ def _claim(data: Path) -> None:
 
 
 def _check_ports(ports: Ports) -> None:
-    import socket  # noqa: PLC0415 - only needed at the start
+    import socket
 
     wanted = [ports.http(service) for service in Service]
     wanted += [ports.grpc(s) for s in Service if s not in (Service.CONSOLE, Service.PIPELINE)]
@@ -270,7 +270,7 @@ def _secrets(path: Path) -> dict[str, str]:
     if path.exists():
         known: dict[str, str] = json.loads(path.read_text())
         return known
-    from cryptography.fernet import Fernet  # noqa: PLC0415 - only at the first start
+    from cryptography.fernet import Fernet
 
     known = {
         "internal_token": secrets.token_urlsafe(32),

@@ -55,7 +55,7 @@ class Site:
         now_s = self.clock.monotonic_s()
         if now_s - self._auto[0] > AUTO_IDENTITY_S:
             key = self.settings.auto_login_key.get_secret_value()
-            answer = await attempt(self.api.get(key, Service.DEVICES, "/v1/whoami"))
+            answer = await attempt(self.api.get(key, Service.DEVICES, "/v1/whoami", {}))
             if answer.value is None:
                 return {}
             self._auto = (now_s, answer.value)

@@ -171,7 +171,6 @@ def curve(answer: Mapping[str, Any], interval_s: int, zone: str, commodity: str)
     marks = _marks(columns, answer.get("events") or [])
     peak = columns.peak()
     length = len(columns.at_ms)
-    register = (value if columns.good(i) else None for i, value in enumerate(columns.register))
     drawn = {
         "at": columns.at_ms,
         "use": [columns.drawn_use(i) for i in range(length)],

@@ -31,7 +31,7 @@ LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=8)
 FAULTS_SHOWN_MAX = 50
 
 Json = dict[str, Any]
-Params = Mapping[str, str | int | None]
+Params = Mapping[str, object]
 T = TypeVar("T")
 
 
@@ -65,7 +65,7 @@ class Api:
     def __init__(self, clients: Mapping[Service, httpx.AsyncClient]) -> None:
         self._clients = dict(clients)
 
-    async def get(self, key: str, service: Service, path: str, params: Params = {}) -> Json:  # noqa: B006 - never written to
+    async def get(self, key: str, service: Service, path: str, params: Params) -> Json:
         """GET `path` as the holder of `key`; parameters that are empty are left out.
 
         Raises:
@@ -74,7 +74,7 @@ class Api:
             RefusedError: Any other refusal.
             ServiceAwayError: No answer in time, or a failure inside the service.
         """
-        given = {name: value for name, value in params.items() if value not in (None, "")}
+        given = {n: str(value) for n, value in params.items() if value not in (None, "")}
         return await self._call(key, service, "GET", path, params=given)
 
     async def post(self, key: str, service: Service, path: str, body: Json) -> Json:
@@ -93,9 +93,9 @@ class Api:
             body = answer.json() if answer.content else {}
         except httpx.HTTPError as error:
             kind = "did not answer in time" if _is_timeout(error) else "does not answer"
-            raise ServiceAwayError(f"{service} {kind}", retry_after_s=5) from error
+            raise ServiceAwayError(f"The {service} service {kind}", retry_after_s=5) from error
         except ValueError as error:
-            raise ServiceAwayError(f"{service} answered with something that is no JSON") from error
+            raise ServiceAwayError(f"The {service} service answered with no JSON") from error
         if answer.is_success and isinstance(body, dict):
             return body
         raise _as_error(service, answer.status_code, body if isinstance(body, dict) else {})
@@ -132,13 +132,13 @@ def _is_timeout(error: httpx.HTTPError) -> bool:
 
 
 def _as_error(service: Service, status: int, body: Json) -> MeterfleetError:
-    detail = str(body.get("detail") or body.get("title") or f"{service} answered {status}")
+    detail = str(body.get("detail") or body.get("title") or f"the {service} service answered {status}")
     if status == 401:
         return UnauthenticatedError(detail)
     if status == 404:
         return NotFoundError(detail)
     if status >= 500 or status < 400:
-        return ServiceAwayError(f"{service} failed: {detail}", retry_after_s=5)
+        return ServiceAwayError(f"The {service} service failed: {detail}", retry_after_s=5)
     faults = [
         Fault(str(item.get("where", "")), str(item.get("code", "")), str(item.get("detail", "")))
         for item in body.get("faults", [])[:FAULTS_SHOWN_MAX]

@@ -74,14 +74,11 @@ def instant(value: Any, zone: Any = None) -> Markup:
     """An instant in a zone, with the zone's abbreviation: `14 Sep 2026, 14:05 CEST`."""
     moment_ms = at_ms(value)
     if moment_ms is None:
-        return Markup(ABSENT)
+        return Markup.escape(ABSENT)
     name, tz = zone_of(zone)
     local = to_datetime(moment_ms).astimezone(tz)
-    text = (
-        f"{local.day} {local:%b %Y, %H:%M:%S}"
-        if local.second
-        else f"{local.day} {local:%b %Y, %H:%M}"
-    )
+    clock = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+    text = f"{local.day} {local:%b %Y}, {clock}"
     return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
         to_rfc3339(moment_ms), name, text, local.tzname()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,27 +42,17 @@ _HEADERS = {
 _LOG = logger("console")
 
 
-def page(
-    request: Request,
-    template: str,
-    *,
-    status: int = 200,
-    session: Session | None = None,
-    **ctx: Any,
-) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A page in the visitor's frame; sets the session's cookie where the browser has none yet."""
     visitor = getattr(request.state, "visitor", None)
-    if session is None:
-        session, fresh = (visitor.session, visitor.fresh) if visitor else session_of(request)
-    else:
-        fresh = True
+    session, fresh = (visitor.session, visitor.fresh) if visitor else session_of(request)
     html = site_of(request).renderer.html(
         template,
         visitor=visitor,
         csrf=session.csrf,
         here=_here(request),
         path=request.url.path,
-        **ctx,
+        **context,
     )
     response = HTMLResponse(html, status_code=status)
     if fresh:
@@ -100,6 +90,7 @@ def error_page(request: Request, error: MeterfleetError) -> Response:
         "error.html",
         status=error.status,
         error=error,
+        reading=request.method == "GET",
         trace_id=structlog.contextvars.get_contextvars().get("trace_id", ""),
     )
 
@@ -148,7 +139,7 @@ def add_error_pages(app: FastAPI) -> None:
 class PageRoute(APIRoute):
     """A route whose unforeseen failures become a page with a trace id, not a bare 500."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with a net below it."""
         handle = super().get_route_handler()
 
@@ -157,7 +148,7 @@ class PageRoute(APIRoute):
                 return await handle(request)
             except (MeterfleetError, HTTPException, RequestValidationError):
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and told with a trace id
                 _LOG.exception("page failed", path=request.url.path)
                 return error_page(request, MeterfleetError("The page could not be made."))
 
@@ -171,6 +162,7 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and add headers to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -12,8 +12,7 @@ from services.devices.domain.installations import Installation
 from services.devices.domain.intake import ITEMS_MAX, Item
 from services.devices.domain.meters import Meter, ServicePoint
 from services.devices.domain.organisations import ApiKey, Organisation
-from services.devices.repository.meters import MeterLine
-from services.kit.auth import Identity, Role
+from services.kit.auth import Role
 from services.kit.clock import to_rfc3339
 from services.kit.money import decimal_to_text
 from services.kit.page import Page

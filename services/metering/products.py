@@ -15,6 +15,7 @@ from services.metering import obis, units
 
 CHANNELS_MAX = 64
 DIGITS_MAX = 15
+RATE_MAX = 10**12
 
 
 class ChannelKind(StrEnum):
@@ -148,7 +149,7 @@ def _channel(reader: _Reader) -> Channel:
         kind=_kind(reader),
         digits=reader.number("digits", 1, DIGITS_MAX, default=9),
         interval_s=reader.number("interval_s", 1, 31 * 86_400, default=3600),
-        rate_max_per_h=reader.number("rate_max_per_h", 1, 10**DIGITS_MAX),
+        rate_max_per_h=reader.number("rate_max_per_h", 1, RATE_MAX),
         reverse_max=reader.number("reverse_max", 0, 10**DIGITS_MAX, default=0),
     )
     try:

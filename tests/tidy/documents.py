@@ -47,6 +47,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def _said(text: str) -> str:
+    """What an error says, or a dash where all of it is filled in when it is raised."""
+    return _cell(text) if text.strip("… ") else "–"
+
+
 def _code_python() -> Iterator[Source]:
     return (s for s in sources.python() if s.under("services", "loadtest") and not s.under(STUBS))
 
@@ -77,10 +82,7 @@ def settings_table() -> str:
     rows = ["| variable | default | read by | meaning |", "|---|---|---|---|"]
     for name in dict.fromkeys(n for kind in settings_classes() for n in kind.model_fields):
         kinds = [k for k in settings_classes() if name in k.__annotations__]
-        if kinds[0] is KitSettings:
-            readers = "all"
-        else:
-            readers = ", ".join(map(process_of, kinds))
+        readers = "all" if kinds[0] is KitSettings else ", ".join(map(process_of, kinds))
         info = kinds[0].model_fields[name]
         meaning = (info.description or "") + _choices(info.annotation)
         rows.append(
@@ -207,8 +209,7 @@ def errors_table() -> str:
     """One row for each code: HTTP status and what it says."""
     rows = ["| code | HTTP | says |", "|---|---|---|"]
     first = {entry.code: entry for entry in reversed(error_codes())}
-    for code in sorted(first):
-        rows.append(f"| `{code}` | {first[code].status} | {_cell(first[code].text)} |")
+    rows += [f"| `{c}` | {first[c].status} | {_said(first[c].text)} |" for c in sorted(first)]
     return "\n".join(rows)
 
 
@@ -225,7 +226,7 @@ def faults_table() -> str:
                 if code != "…" and found.get(code, "…") == "…":
                     found[code] = text
     rows = ["| fault | says |", "|---|---|"]
-    return "\n".join(rows + [f"| `{code}` | {_cell(found[code])} |" for code in sorted(found)])
+    return "\n".join(rows + [f"| `{code}` | {_said(found[code])} |" for code in sorted(found)])
 
 
 def main() -> None:

@@ -39,6 +39,8 @@ class Detectors:
         self._offline_ms = np.zeros(0, dtype=np.int64)
         self._meter_id = np.zeros(0, dtype=np.int64)
         self._channel = np.zeros(0, dtype=np.int64)
+        self._meter_row = np.zeros(0, dtype=np.int64)
+        self._scratch = np.zeros(0, dtype=np.int64)
         self._watch = Watch(quiet_ms)
         self.late_n = 0
 
@@ -71,17 +73,26 @@ class Detectors:
         if not len(readings):
             return []
         key = (readings.meter_id << CHANNEL_BITS) | readings.channel
-        order = _order(key)
-        if order is not None:
-            key = key[order]
         first, length = segments_of(key)
-        keys = key[first]
-        segments = Segments(self._channel_rows(keys), first, length)
-        findings = self._offline(readings, keys, order, segments, received_ms)
+        rows = self._rows(key[first])
+        order = None
+        if not self._each_once(rows):
+            rows = np.repeat(rows, length)
+            order = np.argsort(rows, kind="stable")
+            first, length = segments_of(rows[order])
+            rows = rows[order[first]]
+        segments = Segments(rows, first, length)
+        findings = self._offline(readings, order, segments, received_ms)
         if order is not None:
             readings = readings.take(order)
         findings += self._observe_ordered(readings, segments)
         return findings
+
+    def _each_once(self, rows: Int64s) -> bool:
+        """Whether no row is there twice: then the batch is in order as it is."""
+        positions = np.arange(len(rows))
+        self._scratch[rows] = positions
+        return bool((self._scratch[rows] == positions).all())
 
     def _observe_ordered(self, readings: Readings, segments: Segments) -> list[Finding]:
         columns, limits = self._channel_state, self._limits
@@ -124,33 +135,25 @@ class Detectors:
         return result
 
     def _offline(
-        self,
-        readings: Readings,
-        keys: Int64s,
-        order: Int64s | None,
-        segments: Segments,
-        received_ms: int,
+        self, readings: Readings, order: Int64s | None, segments: Segments, received_ms: int
     ) -> list[Finding]:
-        meters = keys >> CHANNEL_BITS
+        """Silence is judged by meter: the same segments serve where each has one channel."""
+        rows, first, length = self._meter_row[segments.row], segments.first, segments.length
         if order is None:
             order = np.arange(len(readings))
-        if (meters[1:] != meters[:-1]).all():  # one channel a meter: the same order serves
-            first, length = segments.first, segments.length
-        else:
-            by_meter = _order(readings.meter_id)
-            order = np.arange(len(readings)) if by_meter is None else by_meter
-            sorted_meters = readings.meter_id[order]
-            first, length = segments_of(sorted_meters)
-            meters = sorted_meters[first]
-        rows, _ = self._meters.rows(meters)
-        n = len(self._meters)
+        if not self._each_once(rows):
+            by_arrival = np.empty(len(order), dtype=np.int64)
+            by_arrival[order] = np.repeat(rows, length)
+            order = np.argsort(by_arrival, kind="stable")
+            first, length = segments_of(by_arrival[order])
+            rows = by_arrival[order[first]]
         return self._watch.observe(
             readings.at_ms,
             order,
             Segments(rows, first, length),
             received_ms,
             self._meters.keys,
-            self._offline_ms[:n],
+            self._offline_ms[: len(self._meters)],
             self._meter_state,
         )
 
@@ -166,13 +169,18 @@ class Detectors:
             self._meter_state,
         )
 
-    def _channel_rows(self, keys: Int64s) -> Int64s:
-        rows, new = self._channels.rows(keys)
-        if len(new):
-            meters = np.unique(keys[new] >> CHANNEL_BITS)
-            self._meters.rows(meters)
+    def _rows(self, keys: Int64s) -> Int64s:
+        rows = self._channels.find(keys)
+        unknown = rows < 0
+        if unknown.any():
+            old = len(self._channels)
+            new = np.unique(keys[unknown])
+            meters = np.unique(new >> CHANNEL_BITS)
+            self._meters.add(meters[self._meters.find(meters) < 0])
+            self._channels.add(new)
             self._grow()
-            self._describe(meters.tolist(), rows[new].tolist())
+            self._describe(meters, np.arange(old, len(self._channels)))
+            rows = self._channels.find(keys)
         return rows
 
     def _grow(self) -> None:
@@ -187,28 +195,33 @@ class Detectors:
             self._offline_ms = np.resize(self._offline_ms, n)
         self._meter_id = self._channels.keys >> CHANNEL_BITS
         self._channel = self._channels.keys & CHANNEL_MAX
+        self._meter_row = self._meters.find(self._meter_id)
+        self._scratch = np.zeros(channels, dtype=np.int64)
 
-    def _describe(self, meters: Sequence[int], rows: Sequence[int]) -> None:
+    def _describe(self, meters: Int64s, rows: Int64s) -> None:
         """Fill in the thresholds of some meters and of those rows of channels."""
-        known = self._catalogue(meters)
-        for meter_id in meters:
-            row = self._meters.find(meter_id)
+        known = self._catalogue(meters.tolist())
+        meter_rows = self._meters.find(meters).tolist()
+        for meter_id, meter_row in zip(meters.tolist(), meter_rows, strict=True):
             facts = known.get(meter_id) or unknown_meter(meter_id)
-            self._offline_ms[row] = rules.offline_ms(facts)
-        columns = list(state.columns_of(self._limits).values())
-        for row in rows:
-            meter_id, channel = int(self._meter_id[row]), int(self._channel[row])
-            facts = known.get(meter_id) or unknown_meter(meter_id)
-            for column, limit in zip(columns, rules.limits_of(facts, channel), strict=True):
-                column[row] = limit
-        self._watch.due_ms = self._watch.due_received_ms = -(2**61)
+            self._offline_ms[meter_row] = rules.offline_ms(facts)
+        keys = zip(self._meter_id[rows].tolist(), self._channel[rows].tolist(), strict=True)
+        table = [
+            rules.limits_of(known.get(meter_id) or unknown_meter(meter_id), channel)
+            for meter_id, channel in keys
+        ]
+        for column, limits in zip(
+            state.columns_of(self._limits).values(), np.array(table).T, strict=True
+        ):
+            column[rows] = limits
+        self._watch.look_again()
 
     def refresh(self, changed: Iterable[int]) -> None:
         """The registry changed these meters: choose their thresholds anew."""
-        meters = [m for m in changed if self._meters.find(m) is not None]
-        if meters:
-            rows = np.flatnonzero(np.isin(self._meter_id, np.array(meters, dtype=np.int64)))
-            self._describe(meters, rows.tolist())
+        meters = np.array(sorted(set(changed)), dtype=np.int64)
+        meters = meters[self._meters.find(meters) >= 0]
+        if len(meters):
+            self._describe(meters, np.flatnonzero(np.isin(self._meter_id, meters)))
 
     def snapshot(self) -> bytes:
         """The whole state; thresholds are not part of it, they follow from the registry."""
@@ -242,13 +255,6 @@ class Detectors:
         except (KeyError, ValueError) as error:
             fault = Fault("columns", "snapshot.columns", str(error))
             raise state.SnapshotError("a column is missing", faults=[fault]) from error
-        self._describe(self._meters.keys.tolist(), range(len(self._channels)))
+        if len(self):
+            self._describe(self._meters.keys, np.arange(len(self)))
         return self
-
-
-def _order(keys: Int64s) -> Int64s | None:
-    """The stable order of keys; None where they are in order already."""
-    if (keys[1:] >= keys[:-1]).all():
-        return None
-    order: Int64s = np.argsort(keys, kind="stable")
-    return order

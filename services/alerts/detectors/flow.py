@@ -8,7 +8,7 @@ stream gives the same alerts however it is cut into batches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,22 @@ class Steps:
     rate: Int64s
     hours: Int64s
     fresh: Bools
+
+    def take(self, channels: Bools) -> Steps:
+        """The steps of the segments where `channels` is set."""
+        rows = self.segments.expand(channels)
+        return Steps(
+            self.segments.pick(channels),
+            self.at[rows],
+            self.curve[rows],
+            self.before_at[rows],
+            self.before_curve[rows],
+            self.time[rows],
+            self.use[rows],
+            self.rate[rows],
+            self.hours[rows],
+            self.fresh[rows],
+        )
 
 
 def steps_of(segments: Segments, at: Int64s, curve: Int64s, state: ChannelState) -> Steps | None:
@@ -115,7 +131,7 @@ class _Held:
     """A rule about something that lasts; shape (n,) each, an entry a step.
 
     Attributes:
-        counts: The step's time speaks for the cause.
+        counts: The step's time speaks for the cause; no step that clears does.
         clear: The step speaks against it.
         limit: Counted time from which the cause is raised, ms.
         threshold: What a step was compared with, digits per hour; for the evidence.
@@ -129,6 +145,16 @@ class _Held:
     threshold: Int64s
     ufunc: Any
     no_rate: int
+
+    def take(self, rows: Bools) -> _Held:
+        """The entries where `rows` is set."""
+        return replace(
+            self,
+            counts=self.counts[rows],
+            clear=self.clear[rows],
+            limit=self.limit[rows],
+            threshold=self.threshold[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +174,7 @@ class _Rule:
         moving = steps.use >= minimum * steps.hours
         clear = ~moving & (steps.time >= rules.STEP_MIN_MS)
         clear |= (steps.time > rules.GAP_MAX_MS) | steps.fresh
-        counts = moving & (steps.time <= rules.STEP_MAX_MS)
+        counts = moving & (steps.time <= rules.STEP_MAX_MS) & ~clear
         limit = expand(limits.leak_ms[row])
         held = _Held(counts, clear, limit, minimum, np.minimum, np.iinfo(np.int64).max)
         return self._held(held, state, ("leak_ms", "leak_at", "leak_curve", "leak_rate", "leak"))
@@ -174,44 +200,63 @@ class _Rule:
             state: The channels' state.
             names: Columns of time, instant and register at the beginning, rate, and raised.
         """
+        segments = self.steps.segments
+        time, *others = (getattr(state, name) for name in names)
+        active = segments.any(held.counts) | (time[segments.row] > 0)
+        if not active.any():
+            return []
+        if not active.all():
+            chosen = _Rule(self.kind, self.steps.take(active), self.meter_id, self.channel)
+            return chosen._held_active(held.take(segments.expand(active)), time, *others)
+        return self._held_active(held, time, *others)
+
+    def _held_active(
+        self,
+        held: _Held,
+        time: Int64s,
+        began_at: Int64s,
+        began_curve: Int64s,
+        extreme: Int64s,
+        is_open: Int64s,
+    ) -> list[Finding]:
         steps, segments, clear = self.steps, self.steps.segments, held.clear
         row, first, last = segments.row, segments.first, segments.last
-        time, began_at, began_curve, extreme, is_open = (getattr(state, name) for name in names)
         # What is raised stays raised and what is not must still be, even if thresholds changed.
         carry, bound = time[row], held.limit[first]
         carry = np.where(is_open[row] != 0, np.maximum(carry, bound), np.minimum(carry, bound - 1))
-        run, since = runs(np.where(held.counts, steps.time, 0), clear, carry, segments)
+        run = runs(np.where(held.counts, steps.time, 0), clear, carry, segments)
         before = segments.before(run, carry)
-        rate = np.where(held.counts & ~clear, steps.rate, held.no_rate)
-        # The run a segment begins with came over from the batch before.
-        carried_rate = held.ufunc(rate[first], extreme[row])
-        rate[first] = np.where(clear[first], held.no_rate, carried_rate)
+        begins = held.counts & (before == 0)
+        start, own = segments.since(begins)
+        rate = np.where(held.counts, steps.rate, held.no_rate)
+        rate[first] = np.where(begins[first], rate[first], held.ufunc(rate[first], extreme[row]))
+
+        def beginning(i: int, r: int) -> tuple[int, int]:
+            if own[i]:
+                return int(steps.before_at[start[i]]), int(steps.before_curve[start[i]])
+            return int(began_at[r]), int(began_curve[r])
 
         findings: list[Finding] = []
         for i in np.flatnonzero((run >= held.limit) & (before < held.limit)).tolist():
-            start, r = int(since[i]), self._row(i)
-            own = clear[start]
-            beginning = (
-                int(steps.at[start] if own else began_at[r]),
-                int(steps.curve[start] if own else began_curve[r]),
-            )
-            worst = int(held.ufunc.reduce(rate[start : i + 1]))
-            findings.append(self._run_raised(i, r, beginning, worst, held))
+            k = self._segment(i)
+            r = int(row[k])
+            from_i = int(start[i]) if own[i] else int(first[k])
+            worst = int(held.ufunc.reduce(rate[from_i : i + 1]))
+            findings.append(self._run_raised(i, r, beginning(i, r), worst, held))
         for i in np.flatnonzero(clear & (before >= held.limit)).tolist():
-            r = self._row(i)
-            start = int(since[i - 1]) if i not in first else i
-            own = start < i and clear[start]
-            began = int(steps.curve[start] if own else began_curve[r])
+            k = self._segment(i)
+            r = int(row[k])
+            carried = i == first[k]
+            began = int(began_curve[r]) if carried else beginning(i - 1, r)[1]
             facts = {"used": int(steps.before_curve[i]) - began, "at_ms": int(steps.at[i])}
             findings.append(self._ended(r, facts))
 
-        tail = since[last]
-        own_run = clear[tail]
+        tail, own_tail = start[last], own[last]
         time[row] = run[last]
         is_open[row] = run[last] >= held.limit[last]
-        began_at[row] = np.where(own_run, steps.at[tail], began_at[row])
-        began_curve[row] = np.where(own_run, steps.curve[tail], began_curve[row])
-        extreme[row] = extremes(held.ufunc, rate, tail, last)
+        began_at[row[own_tail]] = steps.before_at[tail[own_tail]]
+        began_curve[row[own_tail]] = steps.before_curve[tail[own_tail]]
+        extreme[row] = extremes(held.ufunc, rate, np.where(own_tail, tail, first), last)
         return findings
 
     def _run_raised(
@@ -236,52 +281,55 @@ class _Rule:
         steps, segments = self.steps, self.steps.segments
         row, first, last = segments.row, segments.first, segments.last
         moved = (steps.curve != steps.before_curve) | steps.fresh
-        carried_at = state.still_at[row]
-        mark = moved.copy()
-        mark[first] = True
-        since = np.maximum.accumulate(np.where(mark, np.arange(len(moved)), 0))
-        origin = np.zeros(len(moved), dtype=np.int64)
-        origin[first] = carried_at
-        still_at = np.where(moved, steps.at, origin)[since]
+        carried_at, carried_longest = state.still_at[row], state.dry_max[row]
+        start, own = segments.since(moved)
+        still_at = np.where(own, steps.at[start], segments.expand(carried_at))
 
         # A pause is over at the step that moved: its length is up to the point before.
-        before_still = segments.before(still_at, carried_at)
-        pause = np.where(steps.fresh, 0, steps.before_at - before_still)
-        longest = _longest(np.where(moved, pause, 0), state.dry_max[row], segments)
-        least = segments.expand(limits.stuck_ms[row])
+        pause = steps.before_at - segments.before(still_at, carried_at)
+        pause[steps.fresh] = 0
+        longest = _longest(np.where(moved, pause, 0), carried_longest, segments)
         # Until the pause is over, `longest` holds those before it.
-        longest_before = segments.before(longest, state.dry_max[row])
+        longest_before = segments.before(longest, carried_longest)
+        least = segments.expand(limits.stuck_ms[row])
         limit = np.maximum(least, np.minimum(2 * longest_before, rules.TIME_OFF_MS))
         before = pause >= limit
         open_carried = state.stuck[row] != 0
         if open_carried.any():
             # What is raised stays raised until it moves, even if thresholds changed since.
-            first_run = segments.before(since, first) == segments.expand(first)
-            before |= first_run & segments.expand(open_carried & ~moved[first])
+            first_run = ~segments.before(own, np.zeros(len(row), dtype=bool))
+            before |= first_run & segments.expand(open_carried)
         before[first] = open_carried
-        now = ~moved & (steps.at - still_at >= limit)
-        now_open = now | (before & ~moved)
+        now = ~moved & (before | (steps.at - still_at >= limit))
+        findings = self._stuck_findings(now & ~before, moved & before, still_at, pause, limit)
+        state.still_at[row] = still_at[last]
+        longer = longest[last] > carried_longest
+        state.dry_max[row[longer]] = longest[last][longer]
+        state.stuck[row] = now[last]
+        return findings
+
+    def _stuck_findings(
+        self, raised: Bools, ended: Bools, still_at: Int64s, pause: Int64s, limit: Int64s
+    ) -> list[Finding]:
+        steps = self.steps
         findings: list[Finding] = []
-        for i in np.flatnonzero(now & ~before).tolist():
+        for i in np.flatnonzero(raised).tolist():
             facts = {
                 "from_ms": int(still_at[i]),
                 "at_ms": int(steps.at[i]),
                 "curve": int(steps.curve[i]),
-                "longest_ms": int(longest_before[i]),
+                "from_curve": int(steps.curve[i]),
                 "threshold_ms": int(limit[i]),
             }
-            findings.append(self._raised(self._row(i), facts["from_ms"], facts["at_ms"], facts))
-        for i in np.flatnonzero(moved & before).tolist():
+            row = int(steps.segments.row[self._segment(i)])
+            findings.append(self._raised(row, facts["from_ms"], facts["at_ms"], facts))
+        for i in np.flatnonzero(ended).tolist():
             facts = {"still_ms": int(pause[i]), "at_ms": int(steps.at[i])}
-            findings.append(self._ended(self._row(i), facts))
-        state.still_at[row] = still_at[last]
-        state.dry_max[row] = longest[last]
-        state.stuck[row] = now_open[last]
+            findings.append(self._ended(int(steps.segments.row[self._segment(i)]), facts))
         return findings
 
-    def _row(self, element: int) -> int:
-        segment = np.searchsorted(self.steps.segments.first, element, side="right") - 1
-        return int(self.steps.segments.row[segment])
+    def _segment(self, element: int) -> int:
+        return int(np.searchsorted(self.steps.segments.first, element, side="right")) - 1
 
     def _raised(self, row: int, started_ms: int, at_ms: int, facts: dict[str, int]) -> Raised:
         return Raised(
@@ -298,7 +346,7 @@ def _longest(pause: Int64s, carry: Int64s, segments: Segments) -> Int64s:
     """The longest of the carry and all pauses up to each element of its segment, ms."""
     start = pause.copy()
     start[segments.first] = np.maximum(start[segments.first], carry)
-    if len(segments.row) == len(pause):
+    if segments.single:
         return start
     lift = segments.expand(np.arange(len(segments.row), dtype=np.int64) * (int(start.max()) + 1))
     result: Int64s = np.maximum.accumulate(start + lift) - lift

@@ -45,6 +45,10 @@ class Watch:
     due_ms: int = -_FAR_MS
     due_received_ms: int = -_FAR_MS
 
+    def look_again(self) -> None:
+        """Limits changed or meters came in: look at all of them with the next batch."""
+        self.due_ms = self.due_received_ms = -_FAR_MS
+
     def observe(
         self,
         at: Int64s,
@@ -128,7 +132,7 @@ class _Verdict:
         last = segments.last
         is_open = was_open | overdue
         if is_open.any() or gap.any():
-            eventful = is_open | np.logical_or.reduceat(gap, first)
+            eventful = is_open | segments.any(gap)
             for k in np.flatnonzero(eventful).tolist():
                 span = slice(int(first[k]), int(last[k]) + 1)
                 findings += self._meter(
@@ -143,7 +147,7 @@ class _Verdict:
         state.last_at[row] = np.maximum(high[last], at[last])
         state.received_at[row] = watch.received_ms
         if is_open.any():
-            state.offline[row] = is_open & ~np.logical_or.reduceat(advances, first)
+            state.offline[row] = is_open & ~segments.any(advances)
         return findings
 
     def _meter(

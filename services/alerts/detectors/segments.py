@@ -37,6 +37,11 @@ class Segments:
         return self.first + self.length - 1
 
     @property
+    def single(self) -> bool:
+        """Whether each segment has one element: then carries are all there is to know."""
+        return len(self.row) == self.size
+
+    @property
     def size(self) -> int:
         """Elements of all segments."""
         return int(self.first[-1] + self.length[-1]) if len(self.first) else 0
@@ -47,15 +52,39 @@ class Segments:
 
     def before(self, values: NDArray[ScalarT], carry: NDArray[ScalarT]) -> NDArray[ScalarT]:
         """The value before each element: its neighbour's, or the carry at a segment's beginning."""
+        if self.single:
+            return carry
         result = np.empty_like(values)
         result[1:] = values[:-1]
         result[self.first] = carry
+        return result
+
+    def since(self, mark: Bools) -> tuple[NDArray[np.intp], Bools]:
+        """For each element the latest marked one of its segment, and whether there is any."""
+        if self.single:
+            return np.arange(len(mark)), mark
+        start = _latest(mark)
+        return start, mark[start] & (start >= self.expand(self.first))
+
+    def pick(self, mask: Bools) -> Segments:
+        """The segments where `mask`, one entry a segment, is set."""
+        length = self.length[mask]
+        return Segments(self.row[mask], np.cumsum(length) - length, length)
+
+    def any(self, mask: Bools) -> Bools:
+        """Whether a segment has an element where `mask` is set, one entry a segment."""
+        if self.single:
+            return mask
+        result: Bools = np.logical_or.reduceat(mask, self.first)
         return result
 
     def keep(self, mask: Bools) -> Segments:
         """The segments of the elements where `mask` is set; those without any are left out."""
         if mask.all():
             return self
+        if self.single:
+            row = self.row[mask]
+            return Segments(row, np.arange(len(row)), np.ones(len(row), dtype=np.int64))
         length = np.add.reduceat(mask, self.first, dtype=np.int64)
         some = length > 0
         length = length[some]
@@ -74,7 +103,7 @@ def high_before(values: Int64s, carry: Int64s, segments: Segments) -> Int64s:
     Values and carries of one batch may lie 2^62 / m apart at the most; instants do.
     """
     neighbour = segments.before(values, carry)
-    if not (values < neighbour).any():
+    if segments.single or not (values < neighbour).any():
         return neighbour
     # Lifting each segment above the one before it makes one running maximum serve all of them.
     low = min(int(values.min()), int(neighbour[neighbour > -(2**61)].min(initial=2**61)))
@@ -87,9 +116,7 @@ def high_before(values: Int64s, carry: Int64s, segments: Segments) -> Int64s:
     return result
 
 
-def runs(
-    add: Int64s, clear: Bools, carry: Int64s, segments: Segments
-) -> tuple[Int64s, NDArray[np.intp]]:
+def runs(add: Int64s, clear: Bools, carry: Int64s, segments: Segments) -> Int64s:
     """What was added up since the last clearing, after each element.
 
     Args:
@@ -97,20 +124,24 @@ def runs(
         clear: Which elements set the sum back to nothing.
         carry: The sum before each segment.
         segments: Which element belongs to which channel.
-
-    Returns:
-        The sums, and the index of the element that each run began with: the last that cleared, or
-        the first of the segment when the run came over from the batch before.
     """
     add = np.where(clear, 0, add)
+    if segments.single:
+        return np.where(clear, 0, carry + add)
     total = np.cumsum(add)
     first = segments.first
     base = total.copy()
     base[first] = np.where(clear[first], total[first], total[first] - add[first] - carry)
     mark = clear.copy()
     mark[first] = True
-    since = np.maximum.accumulate(np.where(mark, np.arange(len(add)), 0))
-    return total - base[since], since
+    result: Int64s = total - base[_latest(mark)]
+    return result
+
+
+def _latest(mark: Bools) -> NDArray[np.intp]:
+    """Index of the latest marked element up to each one; 0 before the first mark."""
+    result: NDArray[np.intp] = np.maximum.accumulate(np.where(mark, np.arange(len(mark)), 0))
+    return result
 
 
 def extremes(ufunc: Any, values: Int64s, start: NDArray[np.intp], last: Int64s) -> Int64s:

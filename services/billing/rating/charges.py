@@ -192,17 +192,21 @@ def share(
         base = sum((Fraction(amount) for amount, _ in bases), Fraction(0))
     else:
         base = sum((exact for _, exact in bases), Fraction(0))
+    shown_base = shown(base)
+    cent = Decimal(1).scaleb(-tariff.currency_digits)
+    if shown_base == shown_base.quantize(cent):
+        shown_base = shown_base.quantize(cent)
     names = {other.id: other.text for other in tariff.lines}
     unrounded = ", not rounded" if line.base is Base.UNROUNDED else ""
     return Charge(
         id=line.id,
         text=line.text,
-        quantity=shown(base),
+        quantity=shown_base,
         unit=tariff.currency,
         price=line.percent.scaleb(-2),
         exact=base * Fraction(line.percent) / 100,
         reason=(
-            f"{plain(line.percent)} % of {plain(shown(base))} {tariff.currency} "
+            f"{plain(line.percent)} % of {plain(shown_base)} {tariff.currency} "
             f"({', '.join(names[of] for of in line.of)}{unrounded})"
         ),
     )

@@ -143,7 +143,8 @@ def _rounding(fields: Fields) -> RoundingRule:
 
 def _holidays(fields: Fields) -> HolidayCalendar:
     country = fields.raw("holidays_country")
-    if country is not None and country not in holidays.list_supported_countries():
+    known = isinstance(country, str) and country in holidays.list_supported_countries()
+    if country is not None and not known:
         fields.fault("holidays_country", "country", f"no holidays known of {country!r}")
         country = None
     dates = []
@@ -222,9 +223,10 @@ def _block(entry: Fields, identity: str, text: str, scope: _Scope) -> Line:
         price = step.decimal("price", -PRICE_MAX, PRICE_MAX)
         up_to = None
         if step is not steps[-1]:
+            count = len(step.faults)
             up_to = step.decimal("up_to", 0, 10**12)
-            below = blocks[-1].up_to if blocks else 0
-            if up_to <= (below or 0):
+            below = (blocks[-1].up_to if blocks else None) or 0
+            if up_to <= below and len(step.faults) == count:
                 step.fault("up_to", "not_rising", f"must be above {below}, not {up_to}")
         elif step.raw("up_to") is not None:
             step.fault("up_to", "last_block", "the last block has no up_to: it takes all the rest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.billing.drafts import BillOrder, Draft
 from services.billing.ledger import entries_of
+from services.billing.rating.canonical import canonical_json
 from services.billing.rating.period import Period
 from services.billing.tables import BillLineRow, BillNumberRow, BillRow, LedgerEntryRow
 from services.kit.clock import to_datetime
@@ -185,7 +185,7 @@ class Posting:
                 yield (
                     bill_id, position, self._tenant_id, line.id, line.text, line.quantity,
                     line.unit, line.price, line.amount, line.because,
-                    json.dumps(lineage, ensure_ascii=False),
+                    canonical_json(lineage).decode(),
                 )  # fmt: skip
 
     def _entry_rows(self, issued: Sequence[tuple[UUID, Draft]]) -> Iterable[tuple[Any, ...]]:

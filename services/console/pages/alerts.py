@@ -83,7 +83,7 @@ async def _shown(visitor: Visitor, alert: Json) -> Context:
     query = {"channel": number, "points": charts.POINTS_ASKED, **_around(alert)}
     curve = await attempt(visitor.get(Service.INGEST, f"/v1/meters/{meter_id}/curve", query))
     channels = meter.get("channels") or []
-    channel = next((c for c in channels if c.get("number") == number), {})
+    channel: Json = next((c for c in channels if c.get("number") == number), {})
     return {
         "meter": meter,
         "zone": zone,

@@ -57,4 +57,4 @@ async def _whoami(request: Request, key: str) -> dict[str, object]:
     """
     if not key or len(key) > KEY_CHARS_MAX or not key.isascii() or not key.isprintable():
         raise UnauthenticatedError
-    return await site_of(request).api.get(key, Service.DEVICES, "/v1/whoami")
+    return await site_of(request).api.get(key, Service.DEVICES, "/v1/whoami", {})

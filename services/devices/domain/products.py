@@ -87,7 +87,8 @@ def _canonical(body: Mapping[str, Any]) -> bytes:
     except ValueError as error:
         fault = Fault("", "product.form", "no NaN, no infinity, no half of a surrogate pair")
         raise InvalidInputError(fault.detail, faults=[fault], code="product.invalid") from error
-    if "\\u0000" in text:
+    # Without the escaped backslashes, what still looks like an escaped NUL is one.
+    if "\\u0000" in text.replace("\\\\", ""):
         fault = Fault("", "product.form", "no text may have the character NUL")
         raise InvalidInputError(fault.detail, faults=[fault], code="product.invalid")
     if len(content) > DOCUMENT_BYTES_MAX:

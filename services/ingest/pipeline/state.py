@@ -16,13 +16,14 @@ from services.ingest.directory import MeterEntry
 from services.metering.batch import ChannelRef
 from services.metering.products import Channel, ChannelKind
 from services.metering.register import ChainState, ChannelLimits, LimitColumns
+from services.metering.register.limits import RATE_MAX_PER_H
 from services.metering.units import factor
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 
 #: Instants and intervals have no dial: any value of up to 15 digits is taken.
-_OPEN = ChannelLimits(span=10**15, rate_max_per_h=0, reverse_max=0)
+_OPEN_SPAN = 10**15
 #: Meters of one partition; beyond it the state starts afresh from the store.
 METERS_MAX = 1_000_000
 KINDS = {ChannelKind.REGISTER: 0, ChannelKind.INTERVAL: 1, ChannelKind.INSTANT: 2}
@@ -129,12 +130,7 @@ class PartitionState:
         return slot
 
     def _put_limits(self, first: int, channels: Sequence[Channel]) -> None:
-        limits = [
-            ChannelLimits(10**c.digits, c.rate_max_per_h, min(c.reverse_max, 10**c.digits // 4))
-            if c.kind is ChannelKind.REGISTER
-            else _OPEN
-            for c in channels
-        ]
+        limits = [_limits(channel) for channel in channels]
         rows = np.arange(first, first + len(channels))
         self.limits.put(rows, LimitColumns.of(limits))
         self.chain.put(rows, ChainState.empty(len(rows)))
@@ -161,6 +157,15 @@ class PartitionState:
     def full(self) -> bool:
         """Whether the bound on meters is passed."""
         return len(self.entries) > METERS_MAX
+
+
+def _limits(channel: Channel) -> ChannelLimits:
+    """Limits as the chain wants them, whatever bounds the registry had when it took the product."""
+    rate = min(channel.rate_max_per_h, RATE_MAX_PER_H)
+    if channel.kind is not ChannelKind.REGISTER:
+        return ChannelLimits(_OPEN_SPAN, rate, 0)
+    span = 10 ** min(channel.digits, 15)
+    return ChannelLimits(span, rate, min(channel.reverse_max, span // 4))
 
 
 def exact_scale(value: Int64s, numerator: Int64s, denominator: Int64s) -> tuple[Int64s, Int64s]:

@@ -55,11 +55,13 @@ def add(session: Session, rows: list[dict[str, Any]]) -> None:
 def void_after(session: Session, restarts: Sequence[tuple[int, int, int]]) -> None:
     """Take steps back that a late reading made void: (meter, channel, after instant in ms)."""
     for meter_id, channel, after_ms in restarts:
+        # A chain that runs again from its beginning restarts before any instant there is.
+        after = to_datetime(max(after_ms, 0))
         session.execute(
             delete(EventRow).where(
                 EventRow.meter_id == meter_id,
                 EventRow.channel == channel,
-                EventRow.at > to_datetime(after_ms),
+                EventRow.at > after,
             )
         )
 

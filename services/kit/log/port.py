@@ -213,6 +213,9 @@ class Consumer(Protocol):
         moved to the oldest record, with a warning that names both offsets. An unreachable log
         gives an empty list for as long as it lasts. At most `max_records` and about
         POLL_BYTES_MAX bytes are given.
+
+        Raises:
+            LogUnavailableError: the consumer is closed, or the brokers refuse it for good.
         """
         ...
 

@@ -20,8 +20,14 @@ use that nobody can explain is not billed but shown**. From it follow:
   good readings between: they were wild though possible (a daily reading of a household may rise by
   80 m³). They fail, no step is made.
 
-Every decision depends on earlier readings only and is final once a good reading follows with no
-suspect before it; `restart.py` rests on that. Cost: 1 to 3 µs a reading.
+Two limits of the principle, both in the customer's favour or mended by time: a wild reading less
+than `reverse_max` above the true ones brings that use forward until they pass it; a wild reading
+above the limit that the true register overtakes within one silence looks like a jump, and becomes a
+step that a person sees. Confirming is by number: a device that sends 0 three times makes a step
+down, and its return a step up.
+
+A decision is final once a good reading follows with no suspect before it; `restart.py` rests on
+that. Cost measured: 6 to 13 µs a reading.
 """
 
 from __future__ import annotations

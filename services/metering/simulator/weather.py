@@ -100,7 +100,9 @@ class City:
         wave_c = _DAY_C * np.cos((hour - _WARMEST_HOUR) * (np.pi / 12))
         light_hours = 12.0 + 2.8 * _season(day)
         height = np.cos(np.clip((hour - 13.7) / light_hours, -0.5, 0.5) * np.pi)
-        return Slots(number, hour, weekend, self._slow_c(day) + wave_c, np.maximum(height - 1e-12, 0.0))
+        # Half a turn is not exactly a zero of the cosine.
+        sun = np.maximum(height - 1e-12, 0.0)
+        return Slots(number, hour, weekend, self._slow_c(day) + wave_c, sun)
 
     def _slow_c(self, day: Floats) -> Floats:
         """Temperature without the daily wave; noise is interpolated between knots days apart."""

@@ -35,6 +35,17 @@ _WHO = {
     READER_KEY: {"tenant_id": 1, "tenant": "stadtwerke", "role": "reader", "key_id": "k2"},
     OTHER_KEY: {"tenant_id": 2, "tenant": "elsewhere", "role": "operator", "key_id": "k3"},
 }
+#: Answers a summary, a tally and a list alike, as a service does that has nothing yet.
+_EMPTY: dict[str, Any] = {
+    **dict.fromkeys(("meters", "service_points", "open", "bills", "held", "records_behind"), 0),
+    **dict.fromkeys(("received", "stored", "duplicates", "quarantined"), 0),
+    **{name: {} for name in ("by_commodity", "by_state", "by_kind", "by_severity", "by_reason")},
+    "billed": {},
+    "quantities": {},
+    "by_month": [],
+    "items": [],
+    "next_page_token": None,
+}
 _STREETS = ("Lindenweg", "Am Markt", "Mühlgasse", "Bahnhofstraße", "Gartenweg")
 
 
@@ -224,7 +235,7 @@ def bill() -> dict[str, Any]:
             "10 of 14.21 m³ fall in block 1.",
         ),
         ("Water, above 10 m³", "4.210", "m3", "2.1000", "8.84", "4.21 m³ lie above 10 m³."),
-        ("Standing charge", "31", "1", "0.1200", "3.72", "31 days at a fixed price a day."),
+        ("Standing charge", "31", "day", "0.1200", "3.72", "31 days at a fixed price a day."),
     ]
     made = [
         {
@@ -249,20 +260,31 @@ def bill() -> dict[str, Any]:
         "because": "7 % of water and standing charge.",
         "lineage": {"engine": "1", "tariff": tariff, "of": ["blocks", "standing"]},
     }
-    return {**_bill_row(1), "lines": [*made, tax], "held_because": None}
+    return {
+        **_bill_row(1),
+        "tariff": "household-water",
+        "tariff_version": "2026-01",
+        "issued_at": "2026-06-02T04:10:00Z",
+        "inputs_digest": "12" * 32,
+        "output_digest": "34" * 32,
+        "lines": [*made, tax],
+    }
 
 
 def _bill_row(number: int) -> dict[str, Any]:
     return {
         "bill_id": f"{BILL_ID[:-2]}{number:02d}",
-        "number": f"2026-{number:05d}",
+        "number": None if number == 4 else 2026_000 + number,
         "account": f"A-{700 + number}",
         "account_name": "Anna Beispiel" if number == 1 else f"Customer {number}",
         "service_point": f"SP-{1000 + number}",
         "from_date": "2026-05-01",
         "to_date": "2026-06-01",
         "currency": "EUR",
-        "total": "26.81" if number == 1 else f"{1200 + number * 7}.40",
+        "total": {1: "26.81", 4: None}.get(number, f"{1200 + number * 7}.40"),
+        "quantity": None if number == 4 else "14.210",
+        "unit": "m3",
+        "held_because": "Good readings cover 61.2 % of the period." if number == 4 else None,
         "state": "held" if number == 4 else "issued",
     }
 
@@ -288,12 +310,18 @@ class FakePlatform:
         away: Services whose port nobody listens on.
         posts: Paths and bodies that were posted.
         broken: Paths that answer 500.
+        revoked: Keys nobody has any more.
+        empty: Services of a utility that has nothing yet.
+        calls: Authorization and request id of every call.
     """
 
     def __init__(self) -> None:
         self.away: set[Service] = set()
         self.posts: list[tuple[str, dict[str, Any]]] = []
         self.broken: set[str] = set()
+        self.revoked: set[str] = set()
+        self.empty: set[Service] = set()
+        self.calls: list[tuple[str, str]] = []
         self.apps = {
             Service.DEVICES: self._devices(),
             Service.INGEST: self._ingest(),
@@ -318,7 +346,7 @@ class FakePlatform:
         @app.middleware("http")
         async def gate(request: Request, call_next: Any) -> Any:
             key = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if key not in _WHO:
+            if key not in _WHO or key in self.revoked:
                 return _problem(401, "auth.unauthenticated", "nobody has this key")
             if request.url.path in self.broken:
                 return _problem(500, "internal", "internal error")
@@ -526,7 +554,10 @@ class FakePlatform:
                 "held": 71,
                 "billed": {"EUR": "1204339.75"},
                 "quantities": {"m3": "168220.410", "kWh": "3400112.7"},
-                "by_month": [],
+                "by_month": [
+                    {"month": "2026-04", "bills": 6240, "held": 0, "billed": {"EUR": "598220.15"}},
+                    {"month": "2026-05", "bills": 6300, "held": 71, "billed": {"EUR": "606119.60"}},
+                ],
             }
 
         @app.get("/v1/bills")
@@ -564,4 +595,10 @@ class _Transport(httpx.ASGITransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._service in self._platform.away:
             raise httpx.ConnectError("connection refused", request=request)
+        headers = request.headers
+        self._platform.calls.append(
+            (headers.get("authorization", ""), headers.get("x-request-id", ""))
+        )
+        if self._service in self._platform.empty and request.url.path != "/v1/whoami":
+            return httpx.Response(200, json=_EMPTY, request=request)
         return await super().handle_async_request(request)

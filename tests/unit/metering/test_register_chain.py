@@ -89,7 +89,7 @@ def test_physical_limit_just_fails():
 
 def test_below_mark_just_passes_and_keeps_the_curve_flat():
     """V17 as a warning: as far back as allowed is read as the mark, until the register passes."""
-    result = judge([1_000, 950, 960, 1_000, 1_005])
+    result = judge([1_000, 950, 999, 1_000, 1_005])
     assert result.flags.tolist() == [0, BELOW_MARK, BELOW_MARK, 0, 0]
     assert result.curve.tolist() == [1_000, 1_000, 1_000, 1_000, 1_005]
     assert usable(result.flags).all()
@@ -225,6 +225,19 @@ def test_confirm_readings_are_not_outvoted():
     result = judge([1_000, 1_900, 1_910, 1_920, 1_010, 1_020, 1_030])
     assert kinds(result) == [("step_down", 910)]
     assert result.curve.tolist()[-1] == 1_940
+
+
+def test_no_more_readings_are_outvoted_than_a_level_needs():
+    """With `confirm` 2 two readings on the higher level stand, although three are remembered."""
+    limits = ChannelLimits(10**6, 1_000, 50, confirm=2)
+    result = judge([1_000, 1_900, 1_910, 1_010, 1_020], limits=limits)
+    assert kinds(result) == [("step_down", 900)]
+
+
+def test_a_reading_a_little_under_the_mark_fails_the_suspects():
+    """It shows that the old register lives, as a good reading would."""
+    result = judge([1_000, 300_000, 300_010, 990, 300_020, 1_005])
+    assert result.flags.tolist() == [0, V20, V20, BELOW_MARK, V20, 0]
 
 
 def test_confirm_of_one_believes_at_once():

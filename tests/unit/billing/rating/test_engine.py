@@ -107,7 +107,7 @@ def test_a_repeated_hour_is_billed_twice_at_the_price_of_its_clock_time() -> Non
     bill = rate(tariff, determinants, period)
     quantities = {line.id: str(line.quantity) for line in bill.lines}
     # Night 00:00-07:30 has 8.5 hours and 21:00-24:00 three; the day is a Sunday.
-    assert quantities == {"energy.night": "11.500", "energy.weekend": "13.500"}
+    assert quantities == {"energy.night": "11.5", "energy.weekend": "13.5"}
 
 
 def test_a_holiday_on_a_monday_has_the_weekend_price() -> None:

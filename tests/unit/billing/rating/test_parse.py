@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from pathlib import Path
@@ -178,7 +179,5 @@ def test_no_value_anywhere_breaks_the_parser(value: Any, data: st.DataObject) ->
             break
         place = place[key]
     place[key] = value
-    try:
+    with contextlib.suppress(MeterfleetError):
         parse(tariff)
-    except MeterfleetError as error:
-        assert error.faults

@@ -17,6 +17,7 @@ INDEX = {meter.identifier: number for number, meter in enumerate(CITY.meters)}
 
 
 def fault(kind, which=0):
+    """A planted fault of the city."""
     return [one for one in CITY.faults if one.kind == kind][which]
 
 

@@ -28,6 +28,7 @@ def shown(plan):
 
 
 def hours(first_day, last_day):
+    """The steps of some days."""
     return slice(round(first_day * 24), round(last_day * 24))
 
 

@@ -1,5 +1,7 @@
 """Readings as a function of plan and time."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,8 +32,14 @@ from tests.unit.metering.simulator.fleets import (
 
 
 def planted(meter, kind, start_h, end_h=None, magnitude=0):
+    """A fault, hours counted from the start."""
     end_ms = None if end_h is None else START_MS + end_h * HOUR_MS
     return PlantedFault(f"Testa:{meter:04d}", kind, START_MS + start_h * HOUR_MS, end_ms, magnitude)
+
+
+def chained(lists):
+    """One list of several."""
+    return list(itertools.chain.from_iterable(lists))
 
 
 #: One fault of every kind, and two that meet on one meter.
@@ -63,11 +71,11 @@ class TestDeterminism:
     @settings(max_examples=12, deadline=None)
     @given(cuts=st.lists(st.integers(0, 5 * DAY_MS), max_size=4))
     def test_split(self, cuts):
-        """Neighbouring windows give the readings of the whole, in the same order, faults included."""
+        """Neighbouring windows give the readings of the whole, in order, faults included."""
         edges = [START_MS, *sorted(START_MS + cut for cut in cuts), START_MS + 5 * DAY_MS]
         simulation = Simulation(PLAN)
-        parts = [columns(simulation.readings(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
-        joined = [sum((part[n] for part in parts), []) for n in range(5)]
+        parts = [columns(simulation.readings(a, b)) for a, b in itertools.pairwise(edges)]
+        joined = [chained(part[n] for part in parts) for n in range(5)]
         assert joined == WHOLE
 
     def test_back_in_time(self):
@@ -150,8 +158,8 @@ class TestBatches:
         """Batches hold the window's readings in order, cut to size, however days are grouped."""
         monkeypatch.setattr(simulation_module, "_CHUNK_READINGS", 1)
         batches = list(Simulation(PLAN).batches(START_MS, START_MS + 5 * DAY_MS, 777))
-        assert sum((batch.at_ms.tolist() for batch in batches), []) == WHOLE[1]
-        assert sum((batch.value.tolist() for batch in batches), []) == WHOLE[4]
+        assert chained(batch.at_ms.tolist() for batch in batches) == WHOLE[1]
+        assert chained(batch.value.tolist() for batch in batches) == WHOLE[4]
         names = [batch.meters[m] for batch in batches for m in batch.meter.tolist()]
         assert names == [PLAN.meters[m].identifier for m in WHOLE[2]]
         assert max(len(batch) for batch in batches) <= 777
@@ -171,7 +179,7 @@ class TestLive:
         steps = (1, 5 * 60_000, 5 * 60_000, 3 * HOUR_MS, 3 * DAY_MS)
         got = [batch for step in steps for batch in live.due(START_MS + 2 * DAY_MS + step)]
         expected = simulate(PLAN, START_MS + 2 * DAY_MS, START_MS + 5 * DAY_MS)
-        assert sum((batch.value.tolist() for batch in got), []) == expected.value.tolist()
+        assert chained(batch.value.tolist() for batch in got) == expected.value.tolist()
 
     def test_clock_steps_back(self):
         """A clock that goes back gives nothing, and nothing is repeated when it catches up."""

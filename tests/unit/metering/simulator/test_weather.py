@@ -10,6 +10,7 @@ CITY = City(seed=4, time_zone="Europe/Madrid")
 
 
 def day_number(year, month, day):
+    """Days since 1970."""
     return int(datetime(year, month, day, tzinfo=UTC).timestamp()) // 86_400
 
 
