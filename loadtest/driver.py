@@ -275,7 +275,7 @@ def _dispatch(
         wait_s = due_s - clock.monotonic_s()
         if wait_s > _SLEEP_MIN_S:
             clock.sleep(wait_s)
-        done.behind_s_max = max(done.behind_s_max, -wait_s)
+        done.behind_s_max = max(done.behind_s_max, clock.monotonic_s() - due_s)
         # With large shares of late readings the first intervals may have nothing to send.
         if len(batch.meter) and not streams[traffic.stream(number)].offer(batch, due_s):
             done.batches_missed += 1

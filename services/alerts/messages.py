@@ -103,15 +103,16 @@ class _Words:
 
 def _leak(words: _Words, facts: Mapping[str, int]) -> tuple[Severity, str, str]:
     rate = Fraction(facts["rate_milli"], 1000)
-    rules = THRESHOLDS[words.meter.commodity]
     severity = Severity.INFO
-    for level, limit in (
-        (Severity.WARNING, rules.leak_warning_per_h),
-        (Severity.CRITICAL, rules.leak_critical_per_h),
-    ):
-        limit_digits = digits(limit, rules.unit, words.channel)
-        if limit_digits is not None and rate > limit_digits:
-            severity = level
+    rules = THRESHOLDS.get(words.meter.commodity)
+    if rules is not None:
+        for level, limit in (
+            (Severity.WARNING, rules.leak_warning_per_h),
+            (Severity.CRITICAL, rules.leak_critical_per_h),
+        ):
+            limit_digits = digits(limit, rules.unit, words.channel)
+            if limit_digits is not None and rate > limit_digits:
+                severity = level
     message = (
         f"{words.what} has been running without a pause for "
         f"{_duration(facts['at_ms'] - facts['from_ms'])}, at least "

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.billing import shapes
 from services.billing.masters import MasterData, NewAccount, NewAgreement
@@ -20,6 +20,8 @@ from services.kit.page import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 PageToken = Annotated[str | None, Query(max_length=500)]
 AccountNumber = Annotated[str | None, Query(max_length=200, pattern=shapes.TEXT_PATTERN)]
+
+TariffName = Annotated[str, Path(max_length=64, pattern=shapes.TEXT_PATTERN)]
 
 
 def router(database: Database, masters: MasterData, runs: BillRuns) -> APIRouter:
@@ -76,7 +78,7 @@ def _add_tariffs(routes: APIRouter, database: Database, masters: MasterData) -> 
         return shapes.page_out(page, shapes.tariff_head)
 
     @routes.get("/tariffs/{code}/{version}", tags=["tariffs"])
-    def get_tariff(identity: Reader, code: str, version: str) -> shapes.TariffOut:
+    def get_tariff(identity: Reader, code: TariffName, version: TariffName) -> shapes.TariffOut:
         """One tariff version with its document."""
         with database.transaction() as session:
             row = Masters(session, identity.tenant_id).tariff(code, version)

@@ -175,8 +175,8 @@ def _note(known_ppm: int) -> str:
     if known_ppm >= PPM - 1:
         return ""
     return (
-        f"Good readings cover {_percent(known_ppm)} % of the period; "
-        "use outside them is not on this bill."
+        f"Good readings cover {_percent(known_ppm)} % of the period: between readings far apart "
+        "use is spread evenly, before the first and after the last none is billed."
     )
 
 

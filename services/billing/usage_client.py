@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 
 from services.billing.usage import Evidence, Int64s, RegisterStep, Usage
-from services.kit.errors import UnavailableError
+from services.kit.errors import NotFoundError, UnavailableError
 from services.kit.rpc import internal_metadata, problem_of
 from services.stubs.meterfleet.ingest.v1 import usage_pb2, usage_pb2_grpc
 
@@ -29,9 +29,28 @@ class RpcUsageSource:
     ) -> Mapping[int, Sequence[Usage]]:
         """Use of one channel at some service points; see `UsageSource`.
 
+        The service refuses a question that names a point where no meter ever stood. One such point
+        must not keep the others from their bills, so the question is then asked in halves.
+
         Raises:
             UnavailableError: The service is away, refuses, or answers what was not asked.
         """
+        try:
+            return self._ask(tenant_id, service_point_ids, obis, boundaries_ms)
+        except NotFoundError:
+            if len(service_point_ids) == 1:
+                return {}
+        middle = len(service_point_ids) // 2
+        halves = (service_point_ids[:middle], service_point_ids[middle:])
+        return {
+            point: usages
+            for half in halves
+            for point, usages in self.fetch(tenant_id, half, obis, boundaries_ms).items()
+        }
+
+    def _ask(
+        self, tenant_id: int, service_point_ids: Sequence[int], obis: str, boundaries_ms: Int64s
+    ) -> Mapping[int, Sequence[Usage]]:
         request = usage_pb2.GetUsageRequest(
             service_point_ids=service_point_ids,
             obis=[obis],
@@ -51,6 +70,8 @@ class RpcUsageSource:
             }
         except grpc.RpcError as error:
             problem = problem_of(error)
+            if problem.status == NotFoundError.status:
+                raise NotFoundError(problem.detail) from error
             raise UnavailableError(
                 f"use could not be asked for: {problem.detail}",
                 retry_after_s=RETRY_AFTER_S,

@@ -29,16 +29,20 @@ import pyarrow.parquet
 
 from services.billing.templates import load as load_tariff
 from services.cli.client import Platform, wait_until_drained
+from services.cli.feed import usage
 from services.cli.progress import Steps
 from services.cli.serve import Service
 from services.cli.settings import TreeSettings
 from services.cli.tree import Ports, Tree
 from services.devices import templates
+from services.kit.clock import to_ms
 from services.kit.errors import MeterfleetError
+from services.kit.money import scaled_to_decimal
 from services.kit.settings import load
 
 OBIS = "8-0:1.0.0"
 MAKER = "DEMO"
+DAY_MS = 86_400_000
 #: Long enough for a slow machine: 822,433 readings take about 20 s on two cores.
 DRAIN_TIMEOUT_S = 1800.0
 _TYPES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv"}
@@ -69,7 +73,7 @@ def run(path: Path, *, zone: str, data_dir: Path | None, as_json: bool) -> None:
         try:
             with steps.counting("starting the platform"):
                 tree.start(steps.say)
-            result = _flow(platform_of(tree), file, zone, steps)
+            result = _flow(tree, file, zone, steps)
         finally:
             tree.stop()
     result["elapsed_s"] = round(time.monotonic() - start_s, 1)
@@ -87,7 +91,8 @@ def platform_of(tree: Tree) -> Platform:
     return Platform(tree.admin_key, *(tree.ports.url(service) for service in urls))
 
 
-def _flow(platform: Platform, file: _File, zone: str, steps: Steps) -> dict[str, Any]:
+def _flow(tree: Tree, file: _File, zone: str, steps: Steps) -> dict[str, Any]:
+    platform = platform_of(tree)
     with steps.counting("registering meters", len(file.meters)) as counting:
         points = _register(platform, file, zone)
         counting.at(len(points))
@@ -110,8 +115,8 @@ def _flow(platform: Platform, file: _File, zone: str, steps: Steps) -> dict[str,
                 "accept_partial": True,
             },
         )
-    with steps.counting("reading the registers", len(points)) as counting:
-        registers_m3 = _registers(platform, points, file, counting.at)
+    with steps.counting("reading the registers"):
+        registers_m3 = _registers(tree, points, file)
     return _result(platform, tally, run_, registers_m3)
 
 
@@ -177,24 +182,22 @@ def _register(platform: Platform, file: _File, zone: str) -> list[dict[str, Any]
     return points
 
 
-def _registers(
-    platform: Platform, points: list[dict[str, Any]], file: _File, on_done: Any
-) -> Decimal:
-    """What all continuous registers moved, asked over years and apart from billing."""
-    total = Decimal(0)
-    for number, point in enumerate(points):
-        usage = platform.get(
-            platform.ingest_url,
-            "/v1/usage",
-            service_point_id=point["service_point_id"],
-            bucket="month",
-            **{"from": f"{file.first - timedelta(days=2)}T00:00:00Z",
-               "to": f"{file.after_last + timedelta(days=2)}T00:00:00Z"},
-        )  # fmt: skip
-        for channel in usage["channels"]:
-            total += sum(Decimal(bucket["quantity"]) for bucket in channel["buckets"])
-        on_done(number + 1)
-    return total
+def _registers(tree: Tree, points: list[dict[str, Any]], file: _File) -> Decimal:
+    """What all continuous registers moved over the file's whole time, asked apart from billing."""
+    edges = [
+        datetime.combine(day, datetime.min.time(), UTC) for day in (file.first, file.after_last)
+    ]
+    boundaries = [to_ms(edges[0]) - 2 * DAY_MS, to_ms(edges[1]) + 2 * DAY_MS]
+    target = tree.ports.target(Service.INGEST)
+    ids = [point["service_point_id"] for point in points]
+    return sum(
+        (
+            scaled_to_decimal(channel.quantity[0], channel.scaler)
+            for answer in usage(target, tree.admin_key, ids, boundaries)
+            for channel in answer.channels
+        ),
+        Decimal(0),
+    )
 
 
 def _look(path: Path) -> _File:

@@ -1,4 +1,4 @@
-"""Sends batches of readings through the gRPC door and waits for their acknowledgement."""
+"""Readings in and use out through ingest's gRPC doors, as commands need them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import grpc
 from services.kit.errors import Fault, InvalidInputError
 from services.kit.rpc import connect, problem_of
 from services.metering.batch import ReadingBatch, parse, to_bytes
-from services.stubs.meterfleet.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.stubs.meterfleet.ingest.v1 import (
+    ingest_pb2,
+    ingest_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
+)
 from services.stubs.meterfleet.readings.v1 import readings_pb2
 
 
@@ -40,6 +45,21 @@ def send(
         except grpc.RpcError as error:
             raise problem_of(error) from error
     return acknowledged
+
+
+def usage(
+    target: str, key: str, service_point_ids: list[int], boundaries_ms: list[int]
+) -> Iterator[usage_pb2.GetUsageResponse]:
+    """Use of service points between boundaries, streamed; raises as `send`."""
+    with connect(target) as channel:
+        request = usage_pb2.GetUsageRequest(
+            service_point_ids=service_point_ids, boundaries_ms=boundaries_ms
+        )
+        metadata = [("authorization", f"Bearer {key}")]
+        try:
+            yield from usage_pb2_grpc.UsageServiceStub(channel).GetUsage(request, metadata=metadata)
+        except grpc.RpcError as error:
+            raise problem_of(error) from error
 
 
 def _requests(batches: Iterable[ReadingBatch]) -> Iterator[ingest_pb2.IngestRequest]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 from services.console import format as fmt
@@ -113,7 +113,7 @@ class _Columns:
         good_at = [at for i, at in enumerate(self.at_ms) if self.good(i)]
         between = [after - before for before, after in pairwise(good_at)]
         # Thinned curves have longer intervals than the channel.
-        self.nominal_ms = max(1, int(median(between))) if between else self.interval_s * 1000
+        self.nominal_ms = max(1, median_low(between)) if between else self.interval_s * 1000
         before_ms: int | None = None
         for i, at in enumerate(self.at_ms):
             chained = self.kind is ChannelKind.REGISTER and before_ms is not None

@@ -132,7 +132,8 @@ def _is_timeout(error: httpx.HTTPError) -> bool:
 
 
 def _as_error(service: Service, status: int, body: Json) -> MeterfleetError:
-    detail = str(body.get("detail") or body.get("title") or f"the {service} service answered {status}")
+    said = body.get("detail") or body.get("title")
+    detail = str(said or f"the {service} service answered {status}")
     if status == 401:
         return UnauthenticatedError(detail)
     if status == 404:

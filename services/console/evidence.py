@@ -81,10 +81,13 @@ def _fact(key: str, value: Any, unit: str, zone: str) -> list[tuple[str, str | M
     if value in (None, "", [], {}):
         return []
     if isinstance(value, Mapping):
-        if "quantity" in value and value.get("unit"):
-            return [(humanise(key), fmt.quantity(value["quantity"], value["unit"]))]
-        nested = ((f"{key}_{name}", content) for name, content in value.items())
-        return [fact for name, content in nested for fact in _fact(name, content, unit, zone)]
+        facts: list[tuple[str, str | Markup]] = []
+        rest = dict(value)
+        if value.get("unit") and "quantity" in value:
+            facts.append((humanise(key), fmt.quantity(rest.pop("quantity"), rest.pop("unit"))))
+        for name, content in rest.items():
+            facts += _fact(f"{key}_{name}", content, unit, zone)
+        return facts
     return [_named(key, value, unit, zone)]
 
 

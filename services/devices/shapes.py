@@ -95,6 +95,8 @@ class InstallationOut(BaseModel):
     meter: str
     service_point_id: int
     service_point: str
+    time_zone: str
+    zone: str
     from_: str = Field(serialization_alias="from")
     to: str | None
     multiplier: str
@@ -220,6 +222,8 @@ def installation_out(installation: Installation) -> InstallationOut:
         meter=installation.meter,
         service_point_id=installation.service_point_id,
         service_point=installation.service_point,
+        time_zone=installation.time_zone,
+        zone=installation.zone,
         from_=to_rfc3339(installation.from_ms),
         to=None if installation.to_ms is None else to_rfc3339(installation.to_ms),
         multiplier=decimal_to_text(installation.multiplier),

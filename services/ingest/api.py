@@ -145,7 +145,7 @@ class Api:
         from_ms, to_ms = _instant(from_, "from", 0), _instant(to, "to", FOREVER_MS)
         with self._database.transaction() as session:
             spec = self._channel(session, identity, meter_id, channel)
-            series = self._usage.series(session, [meter_id], from_ms, to_ms)
+            series = self._usage.series(session, [(meter_id, channel)], from_ms, to_ms)
         return chart(series.get((meter_id, channel)), spec, from_ms, to_ms, points)
 
     def get_usage(

@@ -156,7 +156,7 @@ def _bases(node: ast.ClassDef) -> list[str]:
 
 
 def _error_class(node: ast.ClassDef, source: Source, made: dict[str, ErrorClass]) -> ErrorClass:
-    own = {
+    own: dict[str, Any] = {
         target.id: statement.value.value
         for statement in node.body
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import pytest
 
+from services.cli.main import app
 from tests.tidy import documents, sources
 from tests.tidy.sources import ROOT
 
@@ -90,3 +91,15 @@ def test_files_named_in_pages_exist(path: str) -> None:
         if not (ROOT / file).exists() or (test and f"def {test}(" not in (ROOT / file).read_text())
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_commands_named_in_pages_exist(path: str) -> None:
+    """A command a page tells a reader to type is one: of the command line, or of the Makefile."""
+    text = (ROOT / path).read_text()
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    commands |= {str(group.name) for group in app.registered_groups}
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    typed = re.findall(r"(?m)(?:`|^)(?:[A-Z_]+=\S+ )*(meterfleet|make) ([a-z][a-z-]*)", text)
+    known = {"meterfleet": commands, "make": targets}
+    assert [f"{tool} {word}" for tool, word in typed if word not in known[tool]] == []

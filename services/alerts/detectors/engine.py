@@ -176,10 +176,12 @@ class Detectors:
             old = len(self._channels)
             new = np.unique(keys[unknown])
             meters = np.unique(new >> CHANNEL_BITS)
+            # Asked before anything changes: if the answer fails, the batch can be given again.
+            known = self._catalogue(meters.tolist())
             self._meters.add(meters[self._meters.find(meters) < 0])
             self._channels.add(new)
             self._grow()
-            self._describe(meters, np.arange(old, len(self._channels)))
+            self._describe(meters, np.arange(old, len(self._channels)), known)
             rows = self._channels.find(keys)
         return rows
 
@@ -198,9 +200,8 @@ class Detectors:
         self._meter_row = self._meters.find(self._meter_id)
         self._scratch = np.zeros(channels, dtype=np.int64)
 
-    def _describe(self, meters: Int64s, rows: Int64s) -> None:
+    def _describe(self, meters: Int64s, rows: Int64s, known: Mapping[int, MeterFacts]) -> None:
         """Fill in the thresholds of some meters and of those rows of channels."""
-        known = self._catalogue(meters.tolist())
         meter_rows = self._meters.find(meters).tolist()
         for meter_id, meter_row in zip(meters.tolist(), meter_rows, strict=True):
             facts = known.get(meter_id) or unknown_meter(meter_id)
@@ -216,12 +217,15 @@ class Detectors:
             column[rows] = limits
         self._watch.look_again()
 
-    def refresh(self, changed: Iterable[int]) -> None:
-        """The registry changed these meters: choose their thresholds anew."""
-        meters = np.array(sorted(set(changed)), dtype=np.int64)
-        meters = meters[self._meters.find(meters) >= 0]
+    def refresh(self, changed: Iterable[int] | None) -> None:
+        """The registry changed these meters, or all (None): choose their thresholds anew."""
+        meters = self._meters.keys
+        if changed is not None:
+            meters = np.array(sorted(set(changed)), dtype=np.int64)
+            meters = meters[self._meters.find(meters) >= 0]
         if len(meters):
-            self._describe(meters, np.flatnonzero(np.isin(self._meter_id, meters)))
+            rows = np.flatnonzero(np.isin(self._meter_id, meters))
+            self._describe(meters, rows, self._catalogue(meters.tolist()))
 
     def snapshot(self) -> bytes:
         """The whole state; thresholds are not part of it, they follow from the registry."""
@@ -255,6 +259,5 @@ class Detectors:
         except (KeyError, ValueError) as error:
             fault = Fault("columns", "snapshot.columns", str(error))
             raise state.SnapshotError("a column is missing", faults=[fault]) from error
-        if len(self):
-            self._describe(self._meters.keys, np.arange(len(self)))
+        self.refresh(None)
         return self

@@ -82,7 +82,7 @@ def block(
         high = total if limit is None else min(total, limit)
         if high > low or number == 0:
             charges.append(_block_charge(tariff, line, number, (low, high), limits, period))
-        low = max(low, high)
+        low = high
     return charges
 
 

@@ -101,11 +101,10 @@ def shown_channel(channels: list[Json], number: int | None) -> Json:
 
 
 def zone_of_meter(meter: Json) -> str:
-    """Time zone of the service point the meter stands at; empty if nobody knows it."""
-    for installation in reversed(meter.get("installations") or []):
-        if installation.get("time_zone") and not installation.get("to"):
-            return str(installation["time_zone"])
-    return str(meter.get("time_zone") or "")
+    """Time zone of the service point the meter stands at, or last stood at; empty if none."""
+    installations = [each for each in meter.get("installations") or [] if each.get("time_zone")]
+    standing = [each for each in installations if not each.get("to")]
+    return str((standing or installations)[-1]["time_zone"]) if installations else ""
 
 
 async def _measured(visitor: Visitor, meter: Json, channel: Json, span: str) -> Context:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -54,12 +54,13 @@ def parse(body: bytes) -> tuple[str, ReadingBatch]:
     _check_channels(rows, faults)
     if faults:
         raise InvalidInputError(f"{len(faults)} faults in the readings", faults=faults)
-    return document.batch_id, to_batch(rows)
+    return document.batch_id, to_batch(list(rows.values()))
 
 
-def _rows(raw: Sequence[msgspec.Raw], faults: list[Fault]) -> list[Row]:
+def _rows(raw: Sequence[msgspec.Raw], faults: list[Fault]) -> dict[int, Row]:
+    """Rows that can be read, by position."""
     decoder = msgspec.json.Decoder(Row)
-    rows = []
+    rows: dict[int, Row] = {}
     for number, entry in enumerate(raw):
         try:
             row = decoder.decode(entry)
@@ -69,7 +70,7 @@ def _rows(raw: Sequence[msgspec.Raw], faults: list[Fault]) -> list[Row]:
             fault = _value_fault(number, row.value)
             if fault:
                 faults.append(fault)
-            rows.append(row)
+            rows[number] = row
         if len(faults) >= FAULTS_MAX:
             break
     return rows
@@ -85,10 +86,10 @@ def _value_fault(number: int, value: Decimal) -> Fault | None:
     return None
 
 
-def _check_channels(rows: Sequence[Row], faults: list[Fault]) -> None:
+def _check_channels(rows: Mapping[int, Row], faults: list[Fault]) -> None:
     """Codes and units repeat: each is checked once, its first reading is named."""
     first: dict[tuple[str, str], int] = {}
-    for number, row in enumerate(rows):
+    for number, row in rows.items():
         first.setdefault((row.obis, row.unit), number)
     for (code, unit), number in first.items():
         try:

@@ -1,7 +1,7 @@
-"""PostgreSQL's binary COPY to and from numpy, without touching a row in Python.
+"""Columns to and from PostgreSQL in its binary forms, without touching a row in Python.
 
-The format is that of PostgreSQL 18, "COPY, Binary Format": a signature, then for each row the
-number of fields and each field's length and big-endian bytes, then -1. All our columns have a
+The format of COPY is that of PostgreSQL 18, "COPY, Binary Format": a signature, then for each row
+the number of fields and each field's length and big-endian bytes, then -1. All our columns have a
 fixed width and are never null, so a whole table is one structured array.
 """
 
@@ -20,6 +20,12 @@ _EPOCH_MS = 946_684_800_000
 #: Bytes handed to libpq at once.
 _WRITE_BYTES = 1 << 20
 
+_SENDERS = {
+    "int2": "int2send",
+    "int4": "int4send",
+    "int8": "int8send",
+    "timestamptz": "timestamptz_send",
+}
 _TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "timestamptz": ">i8"}
 
 Columns = dict[str, NDArray[Any]]
@@ -76,21 +82,27 @@ def read(
 ) -> Columns:
     """The result of a query as columns; `timestamptz` becomes int64 milliseconds since 1970.
 
+    The server strings each column's binary values together, so that a million rows come as one
+    value a column: COPY would hand every row through Python (3 µs a row against 0.3).
+
     Args:
         cursor: Of a psycopg 3 connection.
-        query: A SELECT whose columns are `types` in order and never null.
+        query: A SELECT whose columns are `types` in order and never null; its order is kept.
         parameters: Its parameters.
         types: Column name to PostgreSQL type.
     """
-    statement = f"copy ({query}) to stdout (format binary)"
-    with cursor.copy(statement, parameters) as copy:
-        data = b"".join(copy)
-    dtype = _row_dtype(types)
-    body = data[len(_HEADER) : len(data) - len(_TRAILER)]
-    rows = np.frombuffer(body, dtype=dtype)
-    assert (rows["fields"] == len(types)).all(), "a null or a column of another width came back"
+    names = ", ".join(f"column_{number}" for number in range(len(types)))
+    sums = ", ".join(
+        f"string_agg({_SENDERS[kind]}(column_{number}), ''::bytea)"
+        for number, kind in enumerate(types.values())
+    )
+    statement = f"select {sums} from ({query}) as rows({names})"
+    row = cursor.execute(statement, parameters, binary=True).fetchone()
+    assert row is not None, "an aggregate without groups is one row"
     columns: Columns = {}
-    for name, kind in types.items():
-        values = rows[name].astype(np.dtype(_TYPES[kind]).newbyteorder("="))
+    for (name, kind), data in zip(types.items(), row, strict=True):
+        values = np.frombuffer(data or b"", dtype=_TYPES[kind])
+        values = values.astype(values.dtype.newbyteorder("="))
         columns[name] = values // 1000 + _EPOCH_MS if kind == "timestamptz" else values
+    assert len({len(column) for column in columns.values()}) == 1, "a null came back"
     return columns

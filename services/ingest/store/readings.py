@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -159,42 +160,40 @@ class ReadingStore:
         return binary.read(_cursor(session), query, parameters, {**_SERIES, "batch_no": "int8"})
 
     def series(
-        self, session: Session, meter_ids: list[int], from_ms: int, to_ms: int, margin: int = 1
+        self, session: Session, keys: Sequence[tuple[int, int]], from_ms: int, to_ms: int
     ) -> Columns:
-        """Readings of whole meters from … to …, and `margin` usable ones of each channel around.
+        """Readings of some (meter, channel) pairs from … to …, in order; with batch_no.
 
-        The neighbours outside make the register known at the edges.
+        Of each channel one reading more on either side, the next that is a point of the curve by
+        itself: with it the register is known at the edges.
         """
-        bounds = {
-            "meter_ids": meter_ids,
+        parameters = {
+            "meter_id": [meter_id for meter_id, _ in keys],
+            "channel": [channel for _, channel in keys],
             "from_at": to_datetime(from_ms),
             "to_at": to_datetime(to_ms),
-            "margin": margin,
+            "excluded": ANCHOR_EXCLUDED,
         }
+        wanted = "unnest(%(meter_id)s::bigint[], %(channel)s::smallint[]) as k(meter_id, channel)"
         within = (
-            f"select {_SERIES_COLUMNS}, r.batch_no from ingest.readings r"
-            " where r.meter_id = any(%(meter_ids)s) and r.read_at >= %(from_at)s"
-            "  and r.read_at <= %(to_at)s"
+            f"select {_SERIES_COLUMNS}, r.batch_no from {wanted} join ingest.readings r"
+            " on r.meter_id = k.meter_id and r.channel = k.channel"
+            "  and r.read_at >= %(from_at)s and r.read_at <= %(to_at)s"
         )
-        around = (
-            " union all select r.* from (select distinct meter_id, channel from"
-            "  unnest(%(meter_ids)s::bigint[]) as m(meter_id)"
-            "  cross join generate_series(1, 64) as c(channel)"
-            "  where exists (select 1 from ingest.readings x where x.meter_id = m.meter_id"
-            "   and x.channel = c.channel)) k"
-            f" cross join lateral (select {_SERIES_COLUMNS}, r.batch_no from ingest.readings r"
+        beside = (
+            f"select r.* from {wanted} cross join lateral"
+            f" (select {_SERIES_COLUMNS}, r.batch_no from ingest.readings r"
             "  where r.meter_id = k.meter_id and r.channel = k.channel"
-            "   and r.read_at {side} and r.flags & %(unusable)s = 0"
-            "  order by r.read_at {order} limit %(margin)s) r"
+            "   and r.read_at {side} and r.flags & %(excluded)s = 0"
+            "  order by r.read_at {order} limit 1) r"
         )
+        before = beside.format(side="< %(from_at)s", order="desc")
+        after = beside.format(side="> %(to_at)s", order="asc")
         query = (
-            f"select * from ({within}"
-            + around.format(side="< %(from_at)s", order="desc")
-            + around.format(side="> %(to_at)s", order="asc")
-            + ") as s order by meter_id, channel, read_at"
+            f"select * from ({within} union all {before} union all {after}) as s"
+            " order by meter_id, channel, read_at"
         )
-        types = {**_SERIES, "batch_no": "int8"}
-        return binary.read(_cursor(session), query, {**bounds, "unusable": ANCHOR_EXCLUDED}, types)
+        return binary.read(_cursor(session), query, parameters, {**_SERIES, "batch_no": "int8"})
 
     def page(
         self,

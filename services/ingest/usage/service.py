@@ -82,9 +82,14 @@ class UsageService:
         missing = [point for point in chunk if point not in installed]
         if missing:
             raise NotFoundError(f"no meter ever stood at service points {missing[:20]}")
-        meter_ids = sorted({e.meter_id for own in installed.values() for _, e in own})
         first_ms, last_ms = int(boundaries_ms[0]), int(boundaries_ms[-1])
-        series = self.series(session, meter_ids, first_ms, last_ms)
+        entries = {e.meter_id: e for own in installed.values() for _, e in own}
+        keys = [
+            (entry.meter_id, channel.number)
+            for entry in entries.values()
+            for channel in _channels(entry, codes)
+        ]
+        series = self.series(session, keys, first_ms, last_ms)
         for point in chunk:
             stands = _stands(installed[point], series, codes)
             channels = [measure(own, boundaries_ms) for own in stands]
@@ -97,11 +102,10 @@ class UsageService:
             )
 
     def series(
-        self, session: Session, meter_ids: list[int], from_ms: int, to_ms: int
+        self, session: Session, wanted: Sequence[Key], from_ms: int, to_ms: int
     ) -> dict[Key, Series]:
-        """Series of whole meters by (meter, channel), with their neighbours outside."""
-        columns = self._store.series(session, meter_ids, from_ms, to_ms)
-        keys = list(split(columns))
+        """Series by (meter, channel), each with a neighbour outside on either side."""
+        keys = list(split(self._store.series(session, wanted, from_ms, to_ms)))
         steps: dict[Key, list[StoredEvent]] = {}
         for step in register_events.find(session, [key for key, _ in keys]):
             steps.setdefault((step.meter_id, step.channel), []).append(step)
@@ -145,9 +149,7 @@ def _stands(
     """For each channel of use, the meters that measured it, in order of time."""
     by_code: dict[tuple[str, str, int, ChannelKind], list[Stand]] = {}
     for one, entry in installed:
-        for channel in entry.channels:
-            if channel.kind is ChannelKind.INSTANT or (codes and channel.obis not in codes):
-                continue
+        for channel in _channels(entry, codes):
             stand = Stand(
                 meter_id=entry.meter_id,
                 meter=entry.canonical,
@@ -159,6 +161,15 @@ def _stands(
             )
             by_code.setdefault(_alike(channel), []).append(stand)
     return list(by_code.values())
+
+
+def _channels(entry: MeterEntry, codes: Sequence[str]) -> list[Channel]:
+    """The channels of a meter that count use, of those asked for."""
+    return [
+        channel
+        for channel in entry.channels
+        if channel.kind is not ChannelKind.INSTANT and (not codes or channel.obis in codes)
+    ]
 
 
 def _alike(channel: Channel) -> tuple[str, str, int, ChannelKind]:

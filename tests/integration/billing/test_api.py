@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.billing.conftest import WATER, Billing
+from tests.integration.billing.service import WATER, Billing
 from tests.unit.billing.fake_usage import FakeMeter
 
 ROUTES = [
@@ -176,6 +176,16 @@ def test_bad_input_is_one_problem_with_positions(
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["faults"][0]["where"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/tariffs/%00/1", "/v1/bills/7", "/v1/bills?account=%00", "/v1/bills?state=lost",
+     "/v1/bills?page_size=1001", "/v1/agreements?page_token=%00"],
+)  # fmt: skip
+def test_bad_questions_are_refused_too(billing: Billing, path: str) -> None:
+    """What PostgreSQL cannot hold, or nobody could mean, never reaches it."""
+    assert billing.call("GET", path).status_code == 400
 
 
 def test_lists_are_pages(billing: Billing) -> None:

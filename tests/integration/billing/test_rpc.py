@@ -20,11 +20,11 @@ from services.billing.usage import Usage
 from services.billing.usage_client import RpcUsageSource
 from services.kit.auth import Authenticator, key_digest
 from services.kit.clock import SystemClock
-from services.kit.errors import InvalidInputError, UnavailableError
+from services.kit.errors import InvalidInputError, NotFoundError, UnavailableError
 from services.kit.rpc import caller, connect, create_server, problem_of
 from services.stubs.meterfleet.billing.v1 import billing_pb2, billing_pb2_grpc
 from services.stubs.meterfleet.ingest.v1 import usage_pb2, usage_pb2_grpc
-from tests.integration.billing.conftest import KEYS, WATER, Billing
+from tests.integration.billing.service import KEYS, WATER, Billing
 from tests.unit.billing.fake_usage import FakeMeter
 from tests.unit.billing.test_drafts import order
 
@@ -42,17 +42,18 @@ class CannedUsage(usage_pb2_grpc.UsageServiceServicer):
     def GetUsage(  # noqa: N802 - the contract's name
         self, request: usage_pb2.GetUsageRequest, context: grpc.ServicerContext
     ) -> Iterator[usage_pb2.GetUsageResponse]:
-        """One answer for each service point but number 13."""
+        """One answer for each service point; at number 13 no meter ever stood."""
         self.tenants.append(caller().tenant_id)
         boundaries = np.array(request.boundaries_ms, dtype=np.int64)
         if 666 in request.service_point_ids:
             raise InvalidInputError("no such service point")
         for point in request.service_point_ids:
+            if point == 13:
+                raise NotFoundError("no meter ever stood at service points [13]")
             usage = FakeMeter(point).usage(request.obis[0], boundaries)
-            if point != 13:
-                yield usage_pb2.GetUsageResponse(
-                    service_point_id=point, channels=[self._channel(usage)]
-                )
+            yield usage_pb2.GetUsageResponse(
+                service_point_id=point, channels=[self._channel(usage)]
+            )
 
     def _channel(self, usage: Usage) -> usage_pb2.ChannelUsage:
         one, step = usage.evidence[0], usage.steps[0]
@@ -110,9 +111,8 @@ def test_use_arrives_in_columns_with_its_evidence(
 ) -> None:
     """Quantities, registers, digests and steps come through; the tenant is named in the call."""
     servicer, source = canned
-    answers = source.fetch(5, [1, 2, 13], "8-0:1.0.0", BOUNDARIES)
+    answers = source.fetch(5, [1, 2], "8-0:1.0.0", BOUNDARIES)
     assert servicer.tenants == [5]
-    assert sorted(answers) == [1, 2]
     (usage,) = answers[2]
     assert usage.quantity.tolist() == [2, 2]
     assert usage.register.tolist() == [0, 2, 4]
@@ -121,6 +121,18 @@ def test_use_arrives_in_columns_with_its_evidence(
     assert usage.evidence[0].log_position == "readings.received/3/17"
     assert usage.steps[0].kind == "rollover"
     assert (usage.readings_usable, usage.readings_failed) == (3, 1)
+
+
+def test_a_point_without_a_meter_does_not_keep_the_others_from_their_bills(
+    canned: tuple[CannedUsage, RpcUsageSource],
+) -> None:
+    """The service refuses the whole question; asked in halves, only that point has no answer."""
+    servicer, source = canned
+    points = [*range(10, 20)]
+    answers = source.fetch(5, points, "8-0:1.0.0", BOUNDARIES)
+    assert sorted(answers) == [point for point in points if point != 13]
+    assert len(servicer.tenants) <= 9  # halving, not one by one
+    assert source.fetch(5, [13], "8-0:1.0.0", BOUNDARIES) == {}
 
 
 def test_an_answer_by_grpc_becomes_a_bill(canned: tuple[CannedUsage, RpcUsageSource]) -> None:

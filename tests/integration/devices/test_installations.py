@@ -70,6 +70,8 @@ def test_an_installed_meter_is_active_until_it_is_removed(world: World) -> None:
         "meter": "Aqualith:b-1",
         "service_point_id": point["service_point_id"],
         "service_point": "b-1",
+        "time_zone": "Europe/Madrid",
+        "zone": "east",
         "from": FROM,
         "to": None,
         "multiplier": "1.50",

@@ -16,7 +16,6 @@ from services.stubs.meterfleet.readings.v1 import readings_pb2
 from tests.database_fixtures import fresh_database
 from tests.ingest_harness import HOUR_MS, START_MS, Harness, batch, meter_event, open_harness
 
-
 # The first start of a stack takes its time.
 pytestmark = pytest.mark.timeout(1800)
 
@@ -114,9 +113,7 @@ def test_another_tenants_meter_is_unknown(harness: Harness) -> None:
     """A tenant cannot write to another tenant's meter by naming it."""
     harness.feed(batch([("A", at(0), 1)], tenant_id=8))
     assert harness.readings() == []
-    assert harness.rows("select tenant_id, reason from ingest.quarantine") == [
-        (8, "meter.unknown")
-    ]
+    assert harness.rows("select tenant_id, reason from ingest.quarantine") == [(8, "meter.unknown")]
 
 
 def test_a_better_source_replaces_and_the_old_value_stays(harness: Harness) -> None:
@@ -180,7 +177,15 @@ def _history(seed: int) -> Rows:
             rows.append((name, at(hour), level % 1_000_000))
     wild, fall = random_.randrange(4, 10), random_.randrange(12, 18)
     rows = [
-        (n, a, 777_777 if (n, a) == ("B", at(wild)) else v - 300_000 if n == "B" and a >= at(fall) else v)
+        (
+            n,
+            a,
+            777_777
+            if (n, a) == ("B", at(wild))
+            else v - 300_000
+            if n == "B" and a >= at(fall)
+            else v,
+        )
         for n, a, v in rows
     ]
     return [*rows, ("B", at(2), 399_999), rows[3], rows[30]]

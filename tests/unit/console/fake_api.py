@@ -410,6 +410,7 @@ class FakePlatform:
                     "multiplier": "1",
                     "first_register": "0.112",
                     "last_register": None,
+                    "time_zone": "Europe/Berlin",
                 }
             ]
             names = [f"{found[0]['maker']}:{found[0]['serial']}", "70B3D5499A3F01C2"]
@@ -418,7 +419,6 @@ class FakePlatform:
                 "channels": _channels(found[0]["commodity"]),
                 "installations": installations,
                 "identifiers": names,
-                "time_zone": "Europe/Berlin",
             }
 
         return app

@@ -129,7 +129,7 @@ def test_forms_without_their_token_do_nothing(path: str, token: str | None) -> N
     """No POST counts without the token of the session: another site cannot send it."""
     visit = Visit().sign_in()
     fields = {} if token is None else {"csrf": token}
-    answer = visit.post(path, None, **fields)
+    answer = visit.post(path, None, note="x", **fields)
     assert answer.status_code == 403
     assert "out of date" in answer.text
     assert visit.platform.posts == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -112,6 +113,26 @@ def test_images_and_parts(name: str) -> None:
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]
         assert source in COMPOSE["volumes"] or (ROOT / source).exists()
+
+
+def test_demo_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loader runs a file that is mounted, once, with settings it reads and real addresses."""
+    loader = SERVICES["demo"]
+    assert loader["restart"] == "no"
+    source, mounted, _ = loader["volumes"][0].split(":")
+    assert loader["entrypoint"] == ["python", mounted]
+    kind = runpy.run_path(str(ROOT / source))["LoaderSettings"]
+    given = environment("demo")
+    assert set(given) <= {f"METERFLEET_{name.upper()}" for name in kind.model_fields}
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+        if variable.endswith(("_URL", "_TARGET")):
+            host, port = value.removeprefix("http://").split(":")
+            assert int(port) in documented_ports()[host]
+            assert host in loader["depends_on"]
+    assert (
+        kind().platform_key.get_secret_value() == environment("devices")["METERFLEET_PLATFORM_KEY"]
+    )
 
 
 def test_no_password_is_a_real_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.tidy import sources
 from tests.unit.deploy.repository import (
     ROOT,
     declared_metrics,
@@ -132,3 +134,29 @@ def test_panels_do_not_overlap() -> None:
         assert not cells & taken
         taken |= cells
     assert all(panel["description"] for panel in PANELS.values())
+
+
+def test_declared_metrics_are_set() -> None:
+    """Each metric that is made is also fed: a gauge nobody sets has no series, and wakes nobody."""
+    code = [s for s in sources.python() if s.under("services", "loadtest")]
+    fed = {
+        node.value.id
+        for source in code
+        for node in source.nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.attr in {"labels", "inc", "set", "observe", "set_function", "time"}
+    }
+    made = {
+        (node.targets[0].id, source.path)
+        for source in code
+        for node in source.nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", "").lower() in {"counter", "gauge", "histogram"}
+        # collections.Counter has no name.
+        and isinstance(next(iter(node.value.args), None), ast.Constant)
+    }
+    assert made
+    assert {name for name in made if name[0] not in fed} == set()

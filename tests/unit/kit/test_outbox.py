@@ -23,7 +23,7 @@ class FakeLog:
     def __init__(self) -> None:
         self.appended: list[tuple[str, bytes, bytes]] = []
         self.failure: Exception | None = None
-        self.before: Callable[[], None] = lambda: None
+        self.before: Callable[[], object] = lambda: None
 
     def append(
         self, topic: str, records: Sequence[Record], timeout_s: float = 10.0

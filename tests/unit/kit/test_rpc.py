@@ -75,11 +75,11 @@ def _echo(requests: Iterator[AuthenticateRequest], context: Any) -> Iterator[Aut
 
 
 def _register(server: grpc.Server) -> None:
-    codec = {
+    codec: dict[str, Any] = {
         "request_deserializer": AuthenticateRequest.FromString,
         "response_serializer": AuthenticateResponse.SerializeToString,
     }
-    handlers = {
+    handlers: dict[str, Any] = {
         "Unary": grpc.unary_unary_rpc_method_handler(_answer, **codec),
         "Out": grpc.unary_stream_rpc_method_handler(_answers, **codec),
         "In": grpc.stream_unary_rpc_method_handler(_collect, **codec),
@@ -96,7 +96,7 @@ class Client:
 
     def call(self, kind: str, key: str | None, *requests: bytes) -> list[AuthenticateResponse]:
         """Send requests to method `kind` with an API key, and collect what comes back."""
-        shape = {
+        shape: Any = {
             "Unary": self.channel.unary_unary,
             "Out": self.channel.unary_stream,
             "In": self.channel.stream_unary,
@@ -218,7 +218,7 @@ def test_a_servicer_may_abort_by_itself(client: Client) -> None:
 
 def test_a_stream_keeps_what_came_before_an_error(client: Client) -> None:
     """Answers given before the error arrive; the error ends the stream."""
-    method = client.channel.unary_stream(
+    method: Any = client.channel.unary_stream(
         f"/{SERVICE}/Out",
         request_serializer=AuthenticateRequest.SerializeToString,
         response_deserializer=AuthenticateResponse.FromString,
@@ -233,7 +233,7 @@ def test_a_stream_keeps_what_came_before_an_error(client: Client) -> None:
 
 def test_internal_calls_name_their_tenant(client: Client) -> None:
     """A service with the shared token acts for the tenant it names."""
-    method = client.channel.unary_unary(
+    method: Any = client.channel.unary_unary(
         f"/{SERVICE}/Unary",
         request_serializer=AuthenticateRequest.SerializeToString,
         response_deserializer=AuthenticateResponse.FromString,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.billing.rating.localtime import interval_boundaries, midnight_ms, to_local_ms
@@ -17,6 +17,11 @@ from tests.unit.billing.documents import THREE_RATES, electricity
 ZONES = ["Europe/Madrid", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]
 
 
+#: Clocks change at exactly these instants; a millisecond before they have not.
+CHANGES_MS = [1_774_746_000_000, 1_792_890_000_000]
+
+
+@example(zone="Europe/Madrid", at_ms=[c - before for c in CHANGES_MS for before in (0, 1)])
 @given(
     zone=st.sampled_from(ZONES),
     at_ms=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=20),
