@@ -171,6 +171,8 @@ def _compare_meter(
     slots = ledger.sent_slots(meter)
     may = traffic.at_ms(slots)
     values = traffic.values(np.full(len(slots), meter), slots)
+    acknowledged_sum = int(values[np.isin(may, must)].sum())
+    assert acknowledged_sum == ledger.value_sum(meter), "values were sent that nobody can repeat"
     found, first, copies = np.unique(stored.at_ms, return_index=True, return_counts=True)
     lost = np.setdiff1d(must, found)
     doubled = found[copies > 1]

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.ingest import events, repository
 from services.ingest.directory import MeterDirectory
 from services.ingest.pipeline.commit import Outcome, read_group, write_group
-from services.ingest.pipeline.settle import load_rows
+from services.ingest.pipeline.history import load_rows
 from services.ingest.pipeline.state import PartitionState
 from services.ingest.store.readings import ReadingStore
 from services.kit.clock import FixedClock

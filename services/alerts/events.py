@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.detectors import Readings
-from services.alerts.detectors.engine import CHANNEL_MAX, METER_ID_MAX
+from services.alerts.detectors.findings import CHANNEL_MAX, METER_ID_MAX
 from services.alerts.domain import Alert
 from services.kit.errors import DecodeError, Fault
 from services.kit.log import Record, Topic

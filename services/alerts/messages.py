@@ -206,7 +206,9 @@ def _evidence(words: _Words, raised: Raised, rule: str) -> dict[str, Any]:
         threshold["duration_s"] = facts["threshold_ms"] // 1000
     values: dict[str, Any] = {}
     if "rate_milli" in facts:
-        values["rate_per_h"] = decimal_to_text(words.decimal(facts["rate_milli"]).scaleb(-3))
+        values["rate_per_h"] = format(
+            words.decimal(facts["rate_milli"]).scaleb(-3).normalize(), "f"
+        )
         values["used"] = words.register(facts["curve"] - facts["from_curve"])
     if "last_ms" in facts:
         values["last_reading_at"] = to_rfc3339(facts["last_ms"])

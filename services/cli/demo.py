@@ -36,7 +36,7 @@ from services.cli.settings import TreeSettings
 from services.cli.tree import Ports, Tree
 from services.devices import templates
 from services.kit.clock import to_ms
-from services.kit.errors import MeterfleetError
+from services.kit.errors import ConflictError, MeterfleetError
 from services.kit.money import scaled_to_decimal
 from services.kit.settings import load
 
@@ -242,7 +242,7 @@ def _free_base() -> int:
         except OSError:
             continue
         return base
-    raise MeterfleetError("no free ports on 127.0.0.1", code="tree.ports_taken")
+    raise ConflictError("no free ports on 127.0.0.1", code="tree.ports_taken")
 
 
 def _print(result: dict[str, Any]) -> None:

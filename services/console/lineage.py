@@ -89,6 +89,11 @@ class Lineage:
 
 _TARIFF = ("tariff", "of")
 _DETERMINANT = ("determinant", "quality")
+#: The order in which facts are told; a JSON database keeps none.
+_ORDER = (
+    "code", "version", "line", "digest", "name", "obis", "from", "to", "register_from",
+    "register_to", "quantity", "known_ppm", "usable", "failed",
+)  # fmt: skip
 #: Facts of the determinant that are measured in its unit.
 _MEASURED = ("quantity", "register_from", "register_to")
 _NAMES = {
@@ -191,10 +196,14 @@ def _facts(
     for name in names:
         value = document.get(name)
         inner = value.items() if isinstance(value, Mapping) else [(name, value)]
-        for key, content in inner:
+        for key, content in sorted(inner, key=lambda item: _rank(str(item[0]))):
             if key not in (*_REGISTERS, *_STEPS, *_PAYLOADS, "unit"):
                 _flatten(str(key), _NAMES.get(str(key), humanise(str(key))), content, unit, facts)
     return tuple(facts)
+
+
+def _rank(key: str) -> int:
+    return _ORDER.index(key) if key in _ORDER else len(_ORDER)
 
 
 def _flatten(

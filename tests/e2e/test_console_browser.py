@@ -16,7 +16,8 @@ from services.console.app import create
 from services.console.settings import ConsoleSettings
 from services.kit.clock import FixedClock
 from tests.e2e.browser import launched
-from tests.unit.console.fake_api import ALERT_ID, BILL_ID, DIGEST, KEY, NOW_MS, FakePlatform
+from tests.unit.console.fake_api import FakePlatform
+from tests.unit.console.fake_data import ALERT_ID, BILL_ID, DIGEST, KEY, NOW_MS
 
 _START_TIMEOUT_S = 20.0
 PAGES = (

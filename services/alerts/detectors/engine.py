@@ -7,17 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from services.alerts.detectors import flow, register, rules, state
-from services.alerts.detectors.findings import Finding, Int64s, Readings
+from services.alerts.detectors.findings import CHANNEL_BITS, Finding, Int64s, Readings, split_key
 from services.alerts.detectors.offline import Watch
 from services.alerts.detectors.segments import Segments, high_before, segments_of
 from services.alerts.meters import MeterFacts, unknown_meter
 from services.kit.errors import Fault
 from services.metering import quality
 
-#: Bits of a key that hold the channel's number.
-CHANNEL_BITS = 7
-CHANNEL_MAX = (1 << CHANNEL_BITS) - 1
-METER_ID_MAX = 2**55 - 1
 #: A meter nobody heard of for an hour on the doors' clock is missed once it is overdue.
 QUIET_MS = 3_600_000
 
@@ -37,10 +33,8 @@ class Detectors:
         self._meter_state = state.empty(state.MeterState, 0)
         self._limits = rules.LimitColumns.empty(0)
         self._offline_ms = np.zeros(0, dtype=np.int64)
-        self._meter_id = np.zeros(0, dtype=np.int64)
-        self._channel = np.zeros(0, dtype=np.int64)
-        self._meter_row = np.zeros(0, dtype=np.int64)
-        self._scratch = np.zeros(0, dtype=np.int64)
+        self._meter_row = np.zeros(0, dtype=np.int32)
+        self._scratch = np.zeros(0, dtype=np.int32)
         self._watch = Watch(quiet_ms)
         self.late_n = 0
 
@@ -110,7 +104,7 @@ class Detectors:
         ordered = register.Ordered(
             segments, readings.at_ms, readings.value, readings.curve, readings.flags, usable
         )
-        findings = register.observe(ordered, self._meter_id, self._channel, columns, limits)
+        findings = register.observe(ordered, self._channels.keys, columns, limits)
         at, curve = readings.at_ms, readings.curve
         if not usable.all():
             segments, at, curve = segments.keep(usable), at[usable], curve[usable]
@@ -118,7 +112,7 @@ class Detectors:
             curve = self._as_register(curve, segments)
             steps = flow.steps_of(segments, at, curve, columns)
             if steps is not None:
-                findings += flow.observe(steps, self._meter_id, self._channel, columns, limits)
+                findings += flow.observe(steps, self._channels.keys, columns, limits)
         return findings
 
     def _as_register(self, curve: Int64s, segments: Segments) -> Int64s:
@@ -195,10 +189,8 @@ class Detectors:
             n = state.capacity_for(meters)
             state.resize(self._meter_state, state.empty(state.MeterState, n))
             self._offline_ms = np.resize(self._offline_ms, n)
-        self._meter_id = self._channels.keys >> CHANNEL_BITS
-        self._channel = self._channels.keys & CHANNEL_MAX
-        self._meter_row = self._meters.find(self._meter_id)
-        self._scratch = np.zeros(channels, dtype=np.int64)
+        self._meter_row = self._meters.find(self._channels.keys >> CHANNEL_BITS).astype(np.int32)
+        self._scratch = np.zeros(max(channels, meters), dtype=np.int32)
 
     def _describe(self, meters: Int64s, rows: Int64s, known: Mapping[int, MeterFacts]) -> None:
         """Fill in the thresholds of some meters and of those rows of channels."""
@@ -206,11 +198,11 @@ class Detectors:
         for meter_id, meter_row in zip(meters.tolist(), meter_rows, strict=True):
             facts = known.get(meter_id) or unknown_meter(meter_id)
             self._offline_ms[meter_row] = rules.offline_ms(facts)
-        keys = zip(self._meter_id[rows].tolist(), self._channel[rows].tolist(), strict=True)
-        table = [
-            rules.limits_of(known.get(meter_id) or unknown_meter(meter_id), channel)
-            for meter_id, channel in keys
-        ]
+        table = []
+        for key in self._channels.keys[rows].tolist():
+            meter_id, channel = split_key(key)
+            facts = known.get(meter_id) or unknown_meter(meter_id)
+            table.append(rules.limits_of(facts, channel))
         for column, limits in zip(
             state.columns_of(self._limits).values(), np.array(table).T, strict=True
         ):
@@ -224,7 +216,7 @@ class Detectors:
             meters = np.array(sorted(set(changed)), dtype=np.int64)
             meters = meters[self._meters.find(meters) >= 0]
         if len(meters):
-            rows = np.flatnonzero(np.isin(self._meter_id, meters))
+            rows = np.flatnonzero(np.isin(self._channels.keys >> CHANNEL_BITS, meters))
             self._describe(meters, rows, self._catalogue(meters.tolist()))
 
     def snapshot(self) -> bytes:

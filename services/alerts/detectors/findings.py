@@ -19,6 +19,15 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 #: Stands where there is no instant. Differences to real instants stay within int64.
 NEVER_MS = -(2**62)
+#: A channel's key is its meter's id and, in the lowest bits, its number.
+CHANNEL_BITS = 7
+CHANNEL_MAX = (1 << CHANNEL_BITS) - 1
+METER_ID_MAX = 2**55 - 1
+
+
+def split_key(key: int) -> tuple[int, int]:
+    """Meter and channel number of a key."""
+    return key >> CHANNEL_BITS, key & CHANNEL_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from services.alerts.detectors import rules
 from services.alerts.detectors.findings import (
     DAY_MS,
     HOUR_MS,
+    NEVER_MS,
     Bools,
     Ended,
     Finding,
     Int64s,
     Raised,
+    split_key,
 )
 from services.alerts.detectors.segments import Segments
 from services.alerts.detectors.state import ChannelState
@@ -63,8 +65,7 @@ class Ordered:
 
 def observe(
     readings: Ordered,
-    meter_id: Int64s,
-    channel: Int64s,
+    keys: Int64s,
     state: ChannelState,
     limits: rules.LimitColumns,
 ) -> list[Finding]:
@@ -80,7 +81,7 @@ def observe(
             segment = int(of[i])
             row = int(segments.row[segment])
             if machine is None or machine.row != row:
-                machine = _Machine(row, int(meter_id[row]), int(channel[row]), state, limits)
+                machine = _Machine(row, int(keys[row]), state, limits)
             if i > segments.first[segment] and usable[i - 1]:
                 machine.mark(readings, i - 1)
             findings += machine.take(readings, i)
@@ -100,14 +101,12 @@ class _Machine:
     def __init__(
         self,
         row: int,
-        meter_id: int,
-        channel: int,
+        key: int,
         state: ChannelState,
         limits: rules.LimitColumns,
     ) -> None:
         self.row = row
-        self._meter_id = meter_id
-        self._channel = channel
+        self._meter_id, self._channel = split_key(key)
         self._state = state
         self._reverse_min = int(limits.reverse_min[row])
         self._rate_max = int(limits.rate_max[row])
@@ -148,7 +147,8 @@ class _Machine:
         back = int(state.mark_value[row]) - value
         time = at - int(state.mark_at[row])
         if (
-            state.reverse[row]
+            state.mark_at[row] == NEVER_MS
+            or state.reverse[row]
             or state.back_n[row] < rules.REVERSE_READINGS
             or back <= self._reverse_min
             or back * HOUR_MS > self._rate_max * time
@@ -167,7 +167,8 @@ class _Machine:
         state, row = self._state, self.row
         started = int(state.wild_at[row])
         day = started // DAY_MS
-        if state.bad[row] or state.reverse[row] or state.bad_day[row] == day:
+        known = state.mark_at[row] != NEVER_MS
+        if not known or state.bad[row] or state.reverse[row] or state.bad_day[row] == day:
             return []
         state.bad[row], state.bad_day[row] = 1, day
         facts = self._facts(at, int(state.wild_value[row])) | {
@@ -180,8 +181,7 @@ class _Machine:
         """A usable reading: the run is over; was it a wild read that returned, or a step?"""
         state, row = self._state, self.row
         findings: list[Finding] = []
-        same_register = offset == state.mark_offset[row] and state.mark_at[row] > 0
-        if state.wild_n[row] and same_register:
+        if state.wild_n[row] and offset == state.mark_offset[row]:
             findings += self._bad(at)
         for kind, column in ((Kind.REVERSE, state.reverse), (Kind.BAD_READ, state.bad)):
             if column[row]:

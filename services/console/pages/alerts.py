@@ -86,6 +86,7 @@ async def _shown(visitor: Visitor, alert: Json) -> Context:
     channel: Json = next((c for c in channels if c.get("number") == number), {})
     return {
         "meter": meter,
+        "channel": channel if alert.get("channel") else {},
         "zone": zone,
         "curve": curve,
         "chart": draw(curve, channel, zone, meter),

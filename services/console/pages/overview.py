@@ -12,7 +12,7 @@ from services.console.respond import PageRoute, page
 from services.console.shares import shares
 
 #: Alerts listed beside the tiles; the rest is one click away.
-NEWEST_ALERTS = 5
+NEWEST_ALERTS = 4
 
 
 def router() -> APIRouter:

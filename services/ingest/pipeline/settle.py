@@ -9,27 +9,23 @@ the order of arrival never changes the final state.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from services.ingest.pipeline.history import History, load_late, run
 from services.ingest.pipeline.resolve import Resolved
 from services.ingest.pipeline.state import PartitionState
-from services.ingest.store import register_events
 from services.ingest.store.binary import Columns
 from services.ingest.store.readings import ReadingStore
-from services.ingest.store.register_events import StoredEvent
-from services.metering.register import RegisterEvent, Restart, advance, restart_point
+from services.metering.register import RegisterEvent, advance
 from services.metering.vee.rules import check_interval_value, deduplicate
 
 Int64s = NDArray[np.int64]
 Flags = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 
-#: Rows looked at before an instant to find where a chain can be taken up again.
-TAIL_ROWS = 48
 _NEW = np.uint32(0xFFFFFFFF)
 
 
@@ -192,123 +188,88 @@ def _settle_late(
 ) -> None:
     if not len(rows):
         return
+    late = readings.take(rows)
     replaced = {(row, at_ms) for row, at_ms, *_ in result.replaced}
-    owner = readings.row[rows]
-    for row in np.unique(owner).tolist():
-        own = rows[owner == row]
-        late = readings.take(own)
-        is_new = np.array([(row, at) not in replaced for at in late.at_ms.tolist()], dtype=bool)
-        if state.kind[row] == 0:
-            flags, curve = _run_again(session, store, state, row, late, result)
-        else:
-            flags, curve = _check_open(state, late), late.value
-        first_ms, last_ms = int(late.at_ms.min()), int(late.at_ms.max())
-        result.corrected.append((row, first_ms, last_ms))
-        _append(result, late.take(is_new), flags[is_new], curve[is_new], in_order=False)
+    keys = zip(late.row.tolist(), late.at_ms.tolist(), strict=True)
+    is_new = np.array([key not in replaced for key in keys], dtype=bool)
+    owners, first = np.unique(late.row, return_index=True)
+    last = np.append(first[1:], len(late)) - 1
+    spans = zip(owners, late.at_ms[first], late.at_ms[last], strict=True)
+    result.corrected += [(int(row), int(from_ms), int(to_ms)) for row, from_ms, to_ms in spans]
+    register = state.kind[late.row] == 0
+    flags, curve = _check_open(state, late), late.value.copy()
+    at = np.flatnonzero(register)
+    flags[at], curve[at] = _run_again(session, store, state, late.take(at), result)
+    _append(result, late.take(is_new), flags[is_new], curve[is_new], in_order=False)
+    # A reading that took another's place is stored already: its flags are amended with its value.
+    result.amended += [
+        (int(late.row[n]), int(late.at_ms[n]), int(flags[n]), int(curve[n]))
+        for n in np.flatnonzero(~is_new)
+    ]
 
 
 def _run_again(
     session: Session,
     store: ReadingStore,
     state: PartitionState,
-    row: int,
     late: Resolved,
     result: Settled,
 ) -> tuple[Flags, Int64s]:
-    """Run a register's chain again over stored and late readings; flags and curve of the late."""
-    series, restart = load_restart(session, store, state, row, int(late.at_ms[0]))
-    after = series["read_at"] > restart.at_ms
-    old_at, old_value = series["read_at"][after], series["value"][after]
-    old_flags = series["flags"][after].astype(np.uint32)
-    at_ms = np.union1d(old_at, late.at_ms)
+    """Run registers' chains again over stored and late readings; flags and curve of the late.
+
+    Args:
+        session: The transaction.
+        store: Where the stored ones are.
+        state: The partition's state.
+        late: Readings of registers, sorted by row and instant.
+        result: Takes steps, voided steps and amended readings.
+    """
+    owners, first = np.unique(late.row, return_index=True)
+    if not len(owners):
+        return np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int64)
+    histories = load_late(session, store, state, owners.astype(np.int64), late.at_ms[first])
+    parts = np.split(np.arange(len(late)), first[1:])
+    merged = [_merge(h, late.take(part)) for h, part in zip(histories, parts, strict=True)]
+    flags, curve, events = run(state, histories, [(m.at_ms, m.value) for m in merged])
+    result.events += events
+    result.voided += [(history.row, history.restart.at_ms) for history in histories]
+    places, start = [], 0
+    for history, one in zip(histories, merged, strict=True):
+        own = slice(start, start + len(one.at_ms))
+        changed = np.flatnonzero((one.flags != flags[own]) & (one.flags != _NEW))
+        result.amended += [
+            (history.row, int(one.at_ms[n]), int(flags[own][n]), int(curve[own][n]))
+            for n in changed
+        ]
+        places.append(one.late + start)
+        start = own.stop
+    chosen = np.concatenate(places)
+    return flags[chosen], curve[chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """Stored and late readings of a register in order.
+
+    Attributes:
+        at_ms: Instants, int64, shape (n,).
+        value: Values in least digits, int64, shape (n,).
+        flags: Stored flags, `_NEW` where a late reading stands, uint32, shape (n,).
+        late: Places of the late ones.
+    """
+
+    at_ms: Int64s
+    value: Int64s
+    flags: Flags
+    late: NDArray[np.intp]
+
+
+def _merge(history: History, late: Resolved) -> _Merged:
+    at_ms = np.union1d(history.at_ms, late.at_ms)
     value = np.zeros(len(at_ms), dtype=np.int64)
-    flags_before = np.full(len(at_ms), _NEW, dtype=np.uint32)
-    places = np.searchsorted(at_ms, old_at)
-    value[places], flags_before[places] = old_value, old_flags
+    flags = np.full(len(at_ms), _NEW, dtype=np.uint32)
+    places = np.searchsorted(at_ms, history.at_ms)
+    value[places], flags[places] = history.value, history.flags
     late_places = np.searchsorted(at_ms, late.at_ms)
-    value[late_places] = late.value
-    limits = state.limits.take(np.array([row]))
-    judged = advance(restart.state, limits, np.zeros(len(at_ms), dtype=np.int32), at_ms, value)
-    state.chain.put(np.array([row]), restart.state)
-    changed = (flags_before != judged.flags) & (flags_before != _NEW)
-    result.amended += [
-        (row, int(at_ms[i]), int(judged.flags[i]), int(judged.curve[i]))
-        for i in np.flatnonzero(changed)
-    ]
-    result.voided.append((row, restart.at_ms))
-    result.events += [(row, event) for event in judged.events]
-    return judged.flags[late_places], judged.curve[late_places]
-
-
-def load_restart(
-    session: Session, store: ReadingStore, state: PartitionState, row: int, late_ms: int
-) -> tuple[dict[str, NDArray[Any]], Restart]:
-    """Where the chain of a channel is to be taken up for a change at `late_ms`, and its rows."""
-    meter_id = state.meter_id[row : row + 1]
-    channel = state.number[row : row + 1].astype(np.int64)
-    tail = store.tails(session, meter_id, channel, np.array([late_ms]), TAIL_ROWS)
-    whole = len(tail["read_at"]) < TAIL_ROWS
-    from_ms = int(tail["read_at"][0]) if len(tail["read_at"]) else late_ms
-    series = store.since(session, meter_id, channel, np.array([from_ms]))
-    steps = register_events.find(session, [(int(meter_id[0]), int(channel[0]))])
-    restart = _restart(series, steps, late_ms, whole=whole)
-    if restart is None:
-        series = store.since(session, meter_id, channel, np.array([0]))
-        restart = _restart(series, steps, late_ms, whole=True)
-    assert restart is not None, "a whole series always has a restart"
-    return series, restart
-
-
-def _restart(
-    series: dict[str, NDArray[Any]], steps: list[StoredEvent], late_ms: int, *, whole: bool
-) -> Restart | None:
-    events = [
-        RegisterEvent(0, e.at_ms, e.kind, e.offset_delta, e.from_value, e.to_value, 0)  # type: ignore[arg-type]
-        for e in steps
-    ]
-    flags = series["flags"].astype(np.uint32)
-    return restart_point(late_ms, series["read_at"], series["value"], flags, events, whole=whole)
-
-
-def load_rows(session: Session, store: ReadingStore, state: PartitionState, rows: Int64s) -> None:
-    """Fill the state of new rows from the store."""
-    if not len(rows):
-        return
-    meter_id, channel = state.meter_id[rows], state.number[rows].astype(np.int64)
-    forever = np.full(len(rows), 4_102_444_800_000, dtype=np.int64)  # 2100-01-01
-    tail = store.tails(session, meter_id, channel, forever, TAIL_ROWS)
-    if not len(tail["read_at"]):
-        return
-    steps: dict[tuple[int, int], list[StoredEvent]] = {}
-    keys = list(zip(meter_id.tolist(), channel.tolist(), strict=True))
-    for step in register_events.find(session, keys):
-        steps.setdefault((step.meter_id, step.channel), []).append(step)
-    edges = np.flatnonzero((np.diff(tail["meter_id"]) != 0) | (np.diff(tail["channel"]) != 0)) + 1
-    row_of = dict(zip(keys, rows.tolist(), strict=True))
-    for part in np.split(np.arange(len(tail["read_at"])), edges):
-        series = {name: column[part] for name, column in tail.items()}
-        key = int(series["meter_id"][0]), int(series["channel"][0])
-        _load_row(session, store, state, row_of[key], series, steps.get(key, []))
-
-
-def _load_row(
-    session: Session,
-    store: ReadingStore,
-    state: PartitionState,
-    row: int,
-    series: dict[str, NDArray[Any]],
-    steps: list[StoredEvent],
-) -> None:
-    last_ms = int(series["read_at"][-1])
-    if state.kind[row] != 0:
-        state.chain.last_at_ms[row] = last_ms
-        return
-    whole = len(series["read_at"]) < TAIL_ROWS
-    restart = _restart(series, steps, last_ms + 1, whole=whole)
-    if restart is None:
-        series, restart = load_restart(session, store, state, row, last_ms + 1)
-    after = series["read_at"] > restart.at_ms
-    limits = state.limits.take(np.array([row]))
-    zeros = np.zeros(int(after.sum()), dtype=np.int32)
-    advance(restart.state, limits, zeros, series["read_at"][after], series["value"][after])
-    state.chain.put(np.array([row]), restart.state)
+    value[late_places], flags[late_places] = late.value, _NEW
+    return _Merged(at_ms, value, flags, late_places)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from services.ingest import events, repository
 from services.ingest.directory import MeterDirectory, MeterEntry
 from services.ingest.pipeline.commit import Outcome, publish, read_group, write_group
-from services.ingest.pipeline.settle import load_rows
+from services.ingest.pipeline.history import load_rows
 from services.ingest.pipeline.state import PartitionState
 from services.ingest.repository import FencedError
 from services.ingest.store.readings import ReadingStore
@@ -34,6 +34,7 @@ PUBLISH_TIMEOUT_S = 30.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 #: How long an unknown meter may wait for the registry's event that is on its way.
 CATCH_UP_S = 2.0
+LAG_EVERY_S = 5.0
 
 READINGS = counter("pipeline_readings_total", "Readings by outcome.", ("outcome",))
 BATCH_SECONDS = histogram(
@@ -78,6 +79,7 @@ class PipelineWorker:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._failures = 0
+        self._lag_due_s = float("-inf")
 
     def start(self) -> None:
         """Start the thread."""
@@ -100,8 +102,8 @@ class PipelineWorker:
         )
         while not self._stop.is_set():
             try:
-                records = consumer.poll(POLL_S, POLL_RECORDS)
-                self._consume(consumer, records)
+                self._consume(consumer, consumer.poll(POLL_S, POLL_RECORDS))
+                self._measure_lag()
             except UnavailableError as error:
                 # Polling lost its database in a callback: the member joins anew by itself.
                 self._pause(error)
@@ -114,6 +116,17 @@ class PipelineWorker:
                     events.PIPELINE, [events.RECEIVED], self._assigned, self._revoked
                 )
         consumer.close()
+
+    def _measure_lag(self) -> None:
+        """Tell how far each of our partitions is behind, every few seconds."""
+        if self._clock.monotonic_s() < self._lag_due_s:
+            return
+        self._lag_due_s = self._clock.monotonic_s() + LAG_EVERY_S
+        ends = self._log.end_offsets(events.RECEIVED)
+        with self._database.transaction() as session:
+            at = repository.positions(session, events.PIPELINE, events.RECEIVED)
+        for partition in self._owned:
+            BEHIND.labels(partition).set(max(0, ends[partition] - at.get(partition, 0)))
 
     def _assigned(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         offsets = {}
@@ -130,6 +143,7 @@ class PipelineWorker:
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         for _, partition in partitions:
             self._owned.pop(partition, None)
+            BEHIND.remove(partition)
         _LOG.info("partitions revoked", partitions=[p for _, p in partitions])
 
     def _consume(self, consumer: Consumer, records: Sequence[Consumed]) -> None:

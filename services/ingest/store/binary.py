@@ -7,6 +7,7 @@ fixed width and are never null, so a whole table is one structured array.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ _SENDERS = {
 _TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "timestamptz": ">i8"}
 
 Columns = dict[str, NDArray[Any]]
+#: A channel of a meter: (meter_id, number).
+Key = tuple[int, int]
 
 
 def _row_dtype(types: dict[str, str]) -> np.dtype[Any]:
@@ -106,3 +109,19 @@ def read(
         columns[name] = values // 1000 + _EPOCH_MS if kind == "timestamptz" else values
     assert len({len(column) for column in columns.values()}) == 1, "a null came back"
     return columns
+
+
+def split(columns: Columns) -> dict[Key, Columns]:
+    """Rows sorted by meter and channel, cut into one part for each."""
+    size = len(columns["read_at"])
+    if not size:
+        return {}
+    meter_id, channel = columns["meter_id"], columns["channel"]
+    edges = np.flatnonzero((np.diff(meter_id) != 0) | (np.diff(channel) != 0)) + 1
+    bounds = [0, *edges.tolist(), size]
+    return {
+        (int(meter_id[start]), int(channel[start])): {
+            name: column[start:end] for name, column in columns.items()
+        }
+        for start, end in pairwise(bounds)
+    }

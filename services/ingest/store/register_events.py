@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.ingest.tables import RegisterEvent as EventRow
 from services.kit.clock import to_datetime, to_ms
 from services.metering.register import RegisterEvent
+from services.metering.register.events import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,13 @@ class StoredEvent:
     offset_delta: int
     from_value: int | None
     to_value: int | None
+
+    def as_chain_event(self) -> RegisterEvent:
+        """The step as the register chain knows it; the curve's value is not stored."""
+        kind = cast("Kind", self.kind)
+        return RegisterEvent(
+            0, self.at_ms, kind, self.offset_delta, self.from_value, self.to_value, 0
+        )
 
 
 def find(session: Session, channels: Sequence[tuple[int, int]]) -> list[StoredEvent]:

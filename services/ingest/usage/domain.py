@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from services.ingest.store.register_events import StoredEvent
 from services.metering.products import Channel, ChannelKind
 from services.metering.quality import FAIL_MASK, usable
-from services.metering.register import Curve, RegisterEvent, curve_points
+from services.metering.register import Curve, curve_points
 
 Int64s = NDArray[np.int64]
 
@@ -148,10 +148,7 @@ def measure(stands: Sequence[Stand], boundaries_ms: Int64s) -> Usage:
 
 def points(series: Series) -> tuple[Int64s, Int64s]:
     """The curve's points of a register series: instants and continuous register."""
-    events = [
-        RegisterEvent(0, s.at_ms, s.kind, s.offset_delta, s.from_value, s.to_value, 0)  # type: ignore[arg-type]
-        for s in series.steps
-    ]
+    events = [step.as_chain_event() for step in series.steps]
     return curve_points(series.at_ms, series.value, series.flags, events)
 
 

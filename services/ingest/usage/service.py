@@ -14,7 +14,7 @@ from services.ingest import repository
 from services.ingest.directory import MeterEntry, entry_of
 from services.ingest.repository import InstalledMeter
 from services.ingest.store import register_events
-from services.ingest.store.binary import Columns
+from services.ingest.store.binary import Key, split
 from services.ingest.store.readings import ReadingStore
 from services.ingest.store.register_events import StoredEvent
 from services.ingest.tables import Batch
@@ -24,7 +24,6 @@ from services.kit.errors import Fault, InvalidInputError, NotFoundError
 from services.metering.products import Channel, ChannelKind
 
 Int64s = NDArray[np.int64]
-Key = tuple[int, int]
 
 SERVICE_POINTS_MAX = 10_000
 BOUNDARIES_MAX = 40_000
@@ -105,9 +104,9 @@ class UsageService:
         self, session: Session, wanted: Sequence[Key], from_ms: int, to_ms: int
     ) -> dict[Key, Series]:
         """Series by (meter, channel), each with a neighbour outside on either side."""
-        keys = list(split(self._store.series(session, wanted, from_ms, to_ms)))
+        parts = split(self._store.series(session, wanted, from_ms, to_ms))
         steps: dict[Key, list[StoredEvent]] = {}
-        for step in register_events.find(session, [key for key, _ in keys]):
+        for step in register_events.find(session, list(parts)):
             steps.setdefault((step.meter_id, step.channel), []).append(step)
         return {
             key: Series(
@@ -117,20 +116,8 @@ class UsageService:
                 part["batch_no"],
                 tuple(steps.get(key, ())),
             )
-            for key, part in keys
+            for key, part in parts.items()
         }
-
-
-def split(columns: Columns) -> Iterator[tuple[Key, Columns]]:
-    """Rows sorted by meter and channel, cut into one part for each."""
-    size = len(columns["read_at"])
-    if not size:
-        return
-    meter_id, channel = columns["meter_id"], columns["channel"]
-    edges = np.flatnonzero((np.diff(meter_id) != 0) | (np.diff(channel) != 0)) + 1
-    for start, end in zip([0, *edges.tolist()], [*edges.tolist(), size], strict=True):
-        key = int(meter_id[start]), int(channel[start])
-        yield key, {name: column[start:end] for name, column in columns.items()}
 
 
 _EMPTY = Series(

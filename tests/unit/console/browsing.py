@@ -11,7 +11,8 @@ import httpx
 from services.console.app import create
 from services.console.settings import ConsoleSettings
 from services.kit.clock import FixedClock
-from tests.unit.console.fake_api import KEY, NOW_MS, FakePlatform
+from tests.unit.console.fake_api import FakePlatform
+from tests.unit.console.fake_data import KEY, NOW_MS
 
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 

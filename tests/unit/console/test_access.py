@@ -8,14 +8,8 @@ from services.console.access import FORM_BYTES_MAX, local_path
 from services.console.client import Service
 from services.console.session import COOKIE, SESSION_S
 from tests.unit.console.browsing import Visit, token_of
-from tests.unit.console.fake_api import (
-    ALERT_ID,
-    BILL_ID,
-    KEY,
-    OTHER_KEY,
-    READER_KEY,
-    FakePlatform,
-)
+from tests.unit.console.fake_api import FakePlatform
+from tests.unit.console.fake_data import ALERT_ID, BILL_ID, KEY, OTHER_KEY, READER_KEY
 
 PAGES = (
     "/",

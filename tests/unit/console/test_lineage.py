@@ -12,7 +12,7 @@ def test_billing_shape_is_told_in_order() -> None:
     proof = lineage.read(
         {
             "engine": "1",
-            "tariff": {"code": "water", "version": "2026-01", "line": "blocks"},
+            "tariff": {"version": "2026-01", "line": "blocks", "code": "water"},
             "determinant": {"obis": "8-0:1.0.0", "quantity": "14.210", "unit": "m3"},
             "registers": [
                 {"meter": "a:1", "meter_id": 7, "value": "1.0", "flags": ["V07_GAP"],
@@ -21,7 +21,7 @@ def test_billing_shape_is_told_in_order() -> None:
                  "payload_digest": "aa", "log_position": "t/0/1"},
             ],
             "events": [{"at": "2026-05-30T11:00:00Z", "kind": "rollover", "to_value": "0.1"}],
-            "quality": {"known_ppm": 999_900, "failed": 2},
+            "quality": {"failed": 2, "known_ppm": 999_900},
         }
     )  # fmt: skip
     assert proof.tariff == (("code", "water"), ("version", "2026-01"), ("line", "blocks"))

@@ -11,7 +11,8 @@ import pytest
 from services.console.client import Service
 from services.console.respond import CONTENT_SECURITY_POLICY
 from tests.unit.console.browsing import Visit, text_of
-from tests.unit.console.fake_api import ALERT_ID, BILL_ID, DIGEST, KEY, SCRIPT, FakePlatform
+from tests.unit.console.fake_api import FakePlatform
+from tests.unit.console.fake_data import ALERT_ID, BILL_ID, DIGEST, KEY, SCRIPT
 
 
 @pytest.fixture

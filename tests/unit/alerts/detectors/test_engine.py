@@ -30,7 +30,7 @@ _STEPS = st.tuples(
     st.sampled_from([0] * 12 + [1, 2, 3, 4]),
 )
 #: A stretch of the same step, so that rules about two days are reached.
-_STRETCHES = st.lists(st.tuples(_STEPS, st.integers(1, 60)), min_size=1, max_size=12)
+_STRETCHES = st.lists(st.tuples(_STEPS, st.integers(1, 60)), min_size=1, max_size=5)
 _FLAGS = {
     0: 0,
     1: int(Rule.BELOW_MARK),
@@ -86,7 +86,7 @@ def described(findings: list[Finding]) -> set[tuple[object, ...]]:
     return {key(alert) for alert in found}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("quiet_ms", [-1, 0, HOUR_MS])
 def test_any_cut_into_batches_gives_the_same_alerts(quiet_ms: int, data: st.DataObject) -> None:
@@ -189,7 +189,7 @@ def test_a_failed_question_leaves_the_state_as_it_was() -> None:
 def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
     """Bytes that are not a snapshot raise the one declared error."""
     with pytest.raises(SnapshotError):
-        Detectors.restore(data, lambda ids: {}, HOUR_MS)
+        Detectors.restore(data, lambda _: {}, HOUR_MS)
 
 
 def test_an_empty_batch_is_nothing() -> None:

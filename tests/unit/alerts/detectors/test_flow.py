@@ -74,7 +74,7 @@ def test_only_water_and_gas_leak(commodity: str) -> None:
     ],
 )
 def test_severity_follows_the_least_hourly_flow(litres: int, severity: Severity) -> None:
-    """Above 20 L an hour a leak is a warning, above 100 L critical; single high hours do not count."""
+    """Above 20 L an hour a leak is a warning, above 100 L critical; high hours do not count."""
     (alert,) = alerts_of(Stream().uses([litres, 300] * 30), kind=Kind.LEAK)
     assert alert.severity is severity
 

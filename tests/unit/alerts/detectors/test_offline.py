@@ -81,9 +81,9 @@ def test_others_readings_show_that_a_meter_is_silent() -> None:
 def test_a_load_of_history_raises_nothing_for_meters_still_to_come() -> None:
     """Meter by meter, a year each: the first one's end does not make the second one silent."""
     watched = two()
-    watched.observe(Stream().uses([1] * 100, meter_id=SILENT).readings(), START_MS)
-    assert not watched.observe(Stream().uses([1] * 8_000, meter_id=LOUD).readings(), START_MS)
-    rest = Stream().uses([1] * 8_000, meter_id=SILENT).readings().take(slice(101, None))
+    watched.observe(Stream().uses([1, 0] * 50, meter_id=SILENT).readings(), START_MS)
+    assert not watched.observe(Stream().uses([1, 0] * 4_000, meter_id=LOUD).readings(), START_MS)
+    rest = Stream().uses([1, 0] * 4_000, meter_id=SILENT).readings().take(slice(101, None))
     assert not watched.observe(rest, START_MS + 1_000)
 
 

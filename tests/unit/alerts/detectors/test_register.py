@@ -75,8 +75,8 @@ def test_a_wild_read_is_told_when_the_register_is_back() -> None:
     assert alert.detected_at_ms == alert.ended_at_ms == START_MS + 2 * HOUR_MS
     assert "80 m³" in alert.message
     assert alert.evidence["readings"] == [
-        {"at": "2024-01-01T00:00:00Z", "register": "1"},
-        {"at": "2024-01-01T01:00:00Z", "register": "80"},
+        {"at": "2024-01-01T00:00:00Z", "register": "1.000"},
+        {"at": "2024-01-01T01:00:00Z", "register": "80.000"},
     ]
 
 

@@ -35,7 +35,9 @@ def hours(first_day, last_day):
 class TestLeak:
     def test_flows_every_hour(self):
         """A leak adds its flow to every hour it lasts, and nothing before or after."""
-        _, step = shown(faulty("leak", 3, 6, 14))
+        value, step = shown(faulty("leak", 3, 6, 14))
+        assert value[-1] == CLEAN[-1] + 14 * 72
+        assert value[0] == CLEAN[0]
         assert (step[hours(3, 6)] - USE[hours(3, 6)] == 14).all()
         assert (step[hours(0, 3)] == USE[hours(0, 3)]).all()
         assert (step[hours(6, 9.9)] == USE[hours(6, 9.9)]).all()
