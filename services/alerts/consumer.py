@@ -111,15 +111,23 @@ class AlertsConsumer:
             UnavailableError: The database or the log is away.
         """
         records = consumer.poll(POLL_S, RECORDS_MAX)
+        self.take(records)
+        if not records:
+            self._sweep()
+        if self._due(idle=not records):
+            self.commit()
+
+    def take(self, records: Sequence[Consumed]) -> None:
+        """Run the detectors over records; nothing is stored yet.
+
+        Raises:
+            UnavailableError: The database or the log is away.
+        """
         changed = self._registry.take_changed()
         for partition in self._partitions.values():
             partition.refresh(changed)
         for record in records:
             self._take(record)
-        if not records:
-            self._sweep()
-        if self._due(idle=not records):
-            self.commit()
 
     def commit(self) -> None:
         """Store what all partitions have found, each in a transaction of its own.

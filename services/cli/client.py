@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from services.cli.ports import Ports
+from services.cli.serve import Service
 from services.kit.errors import Fault, MeterfleetError, UnavailableError
+
+KEY_VARIABLE = "METERFLEET_KEY"
 
 TIMEOUT_S = 300.0
 #: Entries of one bulk request.
@@ -78,6 +85,24 @@ class Platform:
         if response.is_success:
             return response.json()
         raise _problem(response)
+
+
+def platform_at(ports: Ports, key: str) -> Platform:
+    """The services of one machine's ports."""
+    urls = (Service.DEVICES, Service.INGEST, Service.ALERTS, Service.BILLING)
+    return Platform(key, *(ports.url(service) for service in urls))
+
+
+def known_key(data_dir: Path) -> str | None:
+    """The API key to use: METERFLEET_KEY, else the one `meterfleet up` keeps beside its data."""
+    given = os.environ.get(KEY_VARIABLE)
+    if given:
+        return given
+    try:
+        known: dict[str, str] = json.loads((data_dir / "secrets.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return known.get("admin_key")
 
 
 def _problem(response: httpx.Response) -> MeterfleetError:

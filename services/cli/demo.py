@@ -8,13 +8,8 @@ continuous registers moved, to the litre; else the exit code is 1.
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -28,17 +23,16 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from services.billing.templates import load as load_tariff
-from services.cli.client import Platform, wait_until_drained
+from services.cli.client import Platform, platform_at, wait_until_drained
 from services.cli.feed import usage
+from services.cli.own_tree import own_tree
 from services.cli.progress import Steps
 from services.cli.serve import Service
-from services.cli.settings import TreeSettings
-from services.cli.tree import Ports, Tree
+from services.cli.tree import Tree
 from services.devices import templates
 from services.kit.clock import to_ms
-from services.kit.errors import ConflictError, MeterfleetError
+from services.kit.errors import MeterfleetError
 from services.kit.money import scaled_to_decimal
-from services.kit.settings import load
 
 OBIS = "8-0:1.0.0"
 MAKER = "DEMO"
@@ -67,15 +61,8 @@ def run(path: Path, *, zone: str, data_dir: Path | None, as_json: bool) -> None:
     """
     start_s = time.monotonic()
     file = _look(path)
-    with _directory(data_dir) as folder, Steps() as steps:
-        settings = load(TreeSettings, data_dir=folder, port_base=_free_base())
-        tree = Tree(settings, Ports(settings.port_base))
-        try:
-            with steps.counting("starting the platform"):
-                tree.start(steps.say)
-            result = _flow(tree, file, zone, steps)
-        finally:
-            tree.stop()
+    with Steps() as steps, own_tree(steps, data_dir) as tree:
+        result = _flow(tree, file, zone, steps)
     result["elapsed_s"] = round(time.monotonic() - start_s, 1)
     if as_json:
         print(json.dumps(result))
@@ -85,14 +72,8 @@ def run(path: Path, *, zone: str, data_dir: Path | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def platform_of(tree: Tree) -> Platform:
-    """The tree's services as its demo administrator sees them."""
-    urls = (Service.DEVICES, Service.INGEST, Service.ALERTS, Service.BILLING)
-    return Platform(tree.admin_key, *(tree.ports.url(service) for service in urls))
-
-
 def _flow(tree: Tree, file: _File, zone: str, steps: Steps) -> dict[str, Any]:
-    platform = platform_of(tree)
+    platform = platform_at(tree.ports, tree.admin_key)
     with steps.counting("registering meters", len(file.meters)) as counting:
         points = _register(platform, file, zone)
         counting.at(len(points))
@@ -218,31 +199,6 @@ def _look(path: Path) -> _File:
     first, last = (span[name].as_py().replace(tzinfo=UTC).date() for name in ("min", "max"))
     month_after = (last.replace(day=1) + timedelta(days=32)).replace(day=1)
     return _File(path, content_type, tuple(meters), first.replace(day=1), month_after)
-
-
-@contextmanager
-def _directory(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    folder = Path(tempfile.mkdtemp(prefix="meterfleet-demo-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_base() -> int:
-    """A base for ports that leaves a running platform alone."""
-    for base in range(21_080, 60_000, 97):
-        try:
-            for port in (*range(base, base + 6), *range(base + 1001, base + 1005)):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise ConflictError("no free ports on 127.0.0.1", code="tree.ports_taken")
 
 
 def _print(result: dict[str, Any]) -> None:

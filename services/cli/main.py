@@ -65,6 +65,54 @@ def demo(
     run(readings, zone=zone, data_dir=data_dir, as_json=as_json)
 
 
+@app.command()
+def loadtest(
+    scenario: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="A scenario file.")
+    ] = None,
+    *,
+    running: Annotated[
+        bool, typer.Option(help="Test the platform that runs here, not one of its own.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Send simulated readings on schedule and prove what became of each."""
+    from services.cli.load import run
+
+    run(scenario, running=running, as_json=as_json)
+
+
+@app.command()
+def doctor(*, as_json: Json = False) -> None:
+    """Look at the parts of a platform and say what is wrong and what to do."""
+    from services.cli.doctor import run
+
+    run(as_json=as_json)
+
+
+readings_app = typer.Typer(no_args_is_help=True, help="Readings of a running platform.")
+app.add_typer(readings_app, name="readings")
+
+
+@readings_app.command("import")
+def import_readings(
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=".csv or .parquet")],
+    *,
+    obis: Annotated[str, typer.Option(help="Channel of all readings, for example 8-0:1.0.0.")],
+    unit: Annotated[str, typer.Option(help="Unit of the values: m3, L, kWh, ….")],
+    meter: Annotated[str, typer.Option(help="Column of the meter.")] = "meter",
+    at: Annotated[str, typer.Option(help="Column of the instant or wall time.")] = "at",
+    value: Annotated[str, typer.Option(help="Column of the value.")] = "value",
+    zone: Annotated[str, typer.Option(help="Zone of wall times without offset.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Send a file of readings to the platform that runs here."""
+    from services.cli.readings import run
+
+    columns = {"meter": meter, "at": at, "value": value, "obis": obis, "unit": unit, "zone": zone}
+    run(path, columns=columns, as_json=as_json)
+
+
 @app.command("version")
 def show_version(*, as_json: Json = False) -> None:
     """Print the version."""

@@ -76,6 +76,10 @@ class Steps:
         rate = f", {counting.done / took_s:,.0f}/s" if counting.done and took_s > 0.5 else ""
         self.say(f"{text}:{done} done in {took_s:.1f} s{rate}")
 
+    def describe(self, task: TaskID, text: str) -> None:
+        """Say what a count is of."""
+        self._progress.update(task, description=text)
+
     def update(self, task: TaskID, text: str, done: int, total: int | None) -> None:
         """Move a count on."""
         self._progress.update(task, completed=done, total=total)
@@ -101,3 +105,9 @@ class Counting:
         """So much is done."""
         self.done = done
         self._steps.update(self._task, self._text, done, total or self._total)
+
+    def named(self, text: str, done: int, total: int) -> None:
+        """So much of something within the step is done."""
+        self._text = text
+        self._steps.describe(self._task, text)
+        self.at(done, total)

@@ -20,5 +20,5 @@ class TreeSettings(KitSettings):
         le=64_000,
         description="HTTP ports are base … base + 5, gRPC ports base + 1001 … base + 1004.",
     )
-    demo_meters: int = Field(240, ge=8, le=10_000, description="Meters of the demo city.")
+    demo_meters: int = Field(240, ge=24, le=10_000, description="Meters of the demo city.")
     demo_seed: int = Field(7, description="Seed of the demo city: the same city every time.")

@@ -20,6 +20,7 @@ from signal import SIGKILL, SIGTERM
 
 import httpx
 
+from services.cli.ports import Ports
 from services.cli.serve import Service
 from services.cli.settings import TreeSettings
 from services.devices.bootstrap import bootstrap_tenant
@@ -37,31 +38,6 @@ STOP_TIMEOUT_S = 30.0
 RESTART_WAIT_S = (0.2, 1.0, 3.0, 10.0)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Ports of one tree, all from one base."""
-
-    base: int
-
-    def http(self, service: Service) -> int:
-        """HTTP port of a service."""
-        order = [Service.CONSOLE, Service.DEVICES, Service.INGEST, Service.ALERTS,
-                 Service.BILLING, Service.PIPELINE]  # fmt: skip
-        return self.base + order.index(service)
-
-    def grpc(self, service: Service) -> int:
-        """gRPC port of a service that has one."""
-        return self.http(service) + 1000
-
-    def url(self, service: Service) -> str:
-        """Base URL of a service."""
-        return f"http://127.0.0.1:{self.http(service)}"
-
-    def target(self, service: Service) -> str:
-        """gRPC address of a service."""
-        return f"127.0.0.1:{self.grpc(service)}"
 
 
 @dataclass(slots=True)
@@ -107,7 +83,7 @@ class Tree:
         self.log_dir = data / "logs"
         self.log_dir.mkdir(parents=True, exist_ok=True)
         _claim(data)
-        _check_ports(self.ports)
+        self.ports.check_free()
         say("starting PostgreSQL")
         database_url = self._start_database(data)
         known = _secrets(data / "secrets.json")
@@ -228,42 +204,25 @@ def _answers(url: str) -> bool:
         return False
 
 
+def running_pid(data: Path) -> int | None:
+    """The process that serves a data directory, if one does."""
+    try:
+        pid = int((data / "tree.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if b"meterfleet" in command or b"services.cli" in command else None
+
+
 def _claim(data: Path) -> None:
     """Refuse to start a second tree on the same data."""
-    path = data / "tree.pid"
-    try:
-        pid = int(path.read_text())
-        alive = b"services" in Path(f"/proc/{pid}/cmdline").read_bytes() or (
-            b"meterfleet" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
-    except (OSError, ValueError):
-        alive = False
-    if alive and pid != os.getpid():
+    pid = running_pid(data)
+    if pid is not None and pid != os.getpid():
         raise ConflictError(
             f"process {pid} already serves {data}; stop it, or set METERFLEET_DATA_DIR",
             code="tree.running",
         )
-    path.write_text(str(os.getpid()))
-
-
-def _check_ports(ports: Ports) -> None:
-    import socket
-
-    wanted = [ports.http(service) for service in Service]
-    wanted += [ports.grpc(s) for s in Service if s not in (Service.CONSOLE, Service.PIPELINE)]
-    taken = []
-    for port in wanted:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                taken.append(port)
-    if taken:
-        raise ConflictError(
-            f"ports {taken} are taken; choose others with METERFLEET_PORT_BASE (now {ports.base})",
-            code="tree.ports_taken",
-        )
+    (data / "tree.pid").write_text(str(os.getpid()))
 
 
 def _secrets(path: Path) -> dict[str, str]:

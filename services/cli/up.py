@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.city import Living, build_city, open_city
-from services.cli.client import Platform
-from services.cli.demo import platform_of
+from services.cli.client import Platform, platform_at
+from services.cli.ports import Ports
 from services.cli.progress import Steps
 from services.cli.serve import Service
 from services.cli.settings import TreeSettings
-from services.cli.tree import Ports, Tree
+from services.cli.tree import Tree
 from services.kit.clock import SystemClock
 from services.kit.settings import load
 
@@ -34,7 +34,7 @@ def run(*, with_demo: bool, as_json: bool) -> None:
         with Steps() as steps:
             with steps.counting("starting the platform"):
                 tree.start(steps.say)
-            platform = platform_of(tree)
+            platform = platform_at(tree.ports, tree.admin_key)
             if with_demo:
                 city, is_new = open_city(settings, clock.now_ms())
                 if is_new:

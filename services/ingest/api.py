@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from services.ingest import repository
+from services.ingest import events, repository
 from services.ingest.directory import MeterEntry, entry_of
 from services.ingest.doors import files, json
 from services.ingest.doors.accept import Acceptor
@@ -80,6 +80,7 @@ class Api:
         router.add_api_route("/quarantine", self.get_quarantine, methods=["GET"])
         router.add_api_route("/quarantine/replay", self.post_replay, methods=["POST"])
         router.add_api_route("/tally", self.get_tally, methods=["GET"])
+        router.add_api_route("/storage", self.get_storage, methods=["GET"])
         return router
 
     async def post_readings(self, request: Request, identity: Gateway) -> Accepted:
@@ -221,6 +222,15 @@ class Api:
             counts = repository.tally(session, identity.tenant_id)
             reasons = repository.quarantine_reasons(session, identity.tenant_id)
         return {**counts.as_dict(), "records_behind": behind, "by_reason": reasons}
+
+    def get_storage(self, identity: Reader) -> dict[str, Any]:
+        """What holds the readings, for operators and `meterfleet doctor`."""
+        layout = self._store.layout
+        return {
+            "engine": str(layout.engine),
+            "chunk_interval_days": layout.chunk_interval_days,
+            "partitions": self._log.partitions(events.RECEIVED),
+        }
 
     def _channel(self, session: Any, identity: Identity, meter_id: int, channel: int) -> Channel:
         document = repository.meter_document(session, identity.tenant_id, meter_id)

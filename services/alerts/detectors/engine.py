@@ -132,7 +132,8 @@ class Detectors:
         self, readings: Readings, order: Int64s | None, segments: Segments, received_ms: int
     ) -> list[Finding]:
         """Silence is judged by meter: the same segments serve where each has one channel."""
-        rows, first, length = self._meter_row[segments.row], segments.first, segments.length
+        rows = self._meter_row[segments.row].astype(np.int64)
+        first, length = segments.first, segments.length
         if order is None:
             order = np.arange(len(readings))
         if not self._each_once(rows):

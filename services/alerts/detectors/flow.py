@@ -204,7 +204,7 @@ class _Rule:
         active = segments.any(held.counts) | (time[segments.row] > 0)
         if not active.any():
             return []
-        # Most channels are at rest in the burst rule; picking a few out of many pays, most does not.
+        # Few channels have anything to say about bursts; picking few out of many pays.
         if 2 * np.count_nonzero(active) < len(active):
             chosen = _Rule(self.kind, self.steps.take(active), self.keys)
             return chosen._held_active(held.take(segments.expand(active)), time, *others)

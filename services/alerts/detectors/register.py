@@ -188,8 +188,8 @@ class _Machine:
                 facts = {"at_ms": at, "value": value}
                 findings.append(Ended(kind, self._meter_id, self._channel, at, facts))
                 column[row] = 0
-        for column in (state.odd_n, state.back_n, state.wild_n):
-            column[row] = 0
+        for count in (state.odd_n, state.back_n, state.wild_n):
+            count[row] = 0
         return findings
 
     def _facts(self, at: int, value: int) -> dict[str, int]:

@@ -128,7 +128,7 @@ class Alerts:
             .where(AlertRow.tenant_id == self._tenant_id)
             .group_by(AlertRow.kind)
         )
-        return dict(self._session.execute(query).tuples().all())
+        return {row[0]: row[1] for row in self._session.execute(query)}
 
     def step(self, alert_id: uuid.UUID, step: Step, actor: str, note: str, now_ms: int) -> None:
         """A person's step in the life of an alert, with its line of history.

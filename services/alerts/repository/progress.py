@@ -72,7 +72,7 @@ def move_position(session: Session, partition: int, generation: int, next_offset
 def positions(session: Session) -> dict[int, int]:
     """Next offset by partition."""
     rows = session.execute(select(PositionRow.partition, PositionRow.next_offset))
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def sources(session: Session, partition: int) -> dict[int, int]:
@@ -82,7 +82,7 @@ def sources(session: Session, partition: int) -> dict[int, int]:
             SourceRow.partition == partition
         )
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def put_sources(session: Session, partition: int, seen: Mapping[int, int]) -> None:
