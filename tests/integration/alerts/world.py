@@ -98,12 +98,18 @@ class World:
     def work(self, consumer: AlertsConsumer) -> None:
         """Turns until everything on the log is taken in and stored."""
         member = consumer.join()
-        for _ in range(200):
-            consumer.step(member)
-            consumer.commit()
-            if not records_behind(self.database, self.log):
-                break
-        member.close()
+        try:
+            for _ in range(200):
+                consumer.step(member)
+                consumer.commit()
+                if not records_behind(self.database, self.log):
+                    break
+        except BaseException:
+            # The dead hand nothing over: the log takes the partitions from them.
+            consumer._partitions.clear()
+            raise
+        finally:
+            member.close()
 
     def causes(self) -> set[tuple[object, ...]]:
         """All alerts but for ids, so that two runs can be compared."""
@@ -126,8 +132,8 @@ class World:
         reader = self.log.reader(RAISED)
         events: list[alerts_pb2.Alert] = []
         while len(events) < ends:
-            for one in reader.poll(0.5):
-                events.append(alerts_pb2.AlertRaised.FromString(one.value).alert)
+            found = [alerts_pb2.AlertRaised.FromString(one.value) for one in reader.poll(0.5)]
+            events += [event.alert for event in found]
         reader.close()
         return events
 
