@@ -26,7 +26,9 @@ def generate(target: Path) -> None:
         raise SystemExit("protoc failed")
     for path in target.rglob("*_pb2*.py*"):
         text = path.read_text()
-        text = re.sub(r"^from meterfleet\.", "from services.stubs.meterfleet.", text, flags=re.M)
+        text = re.sub(
+            r"^from meterfleet\.", "from services.stubs.meterfleet.", text, flags=re.MULTILINE
+        )
         path.write_text(text)
     for folder in {path.parent for path in target.rglob("*_pb2.py")} | {target}:
         for part in (folder, *folder.parents):

@@ -31,7 +31,7 @@ from services.cli.serve import Service
 from services.cli.tree import Tree
 from services.devices import templates
 from services.kit.clock import to_ms
-from services.kit.errors import MeterfleetError
+from services.kit.errors import InvalidInputError
 from services.kit.money import scaled_to_decimal
 
 OBIS = "8-0:1.0.0"
@@ -185,7 +185,7 @@ def _look(path: Path) -> _File:
     """Meters and days of a file with columns meter, ts, reading_l."""
     content_type = _TYPES.get(path.suffix)
     if content_type is None:
-        raise MeterfleetError(f"{path}: a file ends with {' or '.join(_TYPES)}", code="file.type")
+        raise InvalidInputError(f"{path}: a file ends with {' or '.join(_TYPES)}", code="file.type")
     table = (
         pyarrow.parquet.read_table(path)
         if path.suffix == ".parquet"
@@ -193,7 +193,7 @@ def _look(path: Path) -> _File:
     )
     missing = {"meter", "ts", "reading_l"} - set(table.column_names)
     if missing:
-        raise MeterfleetError(f"{path} has no column {sorted(missing)}", code="file.column")
+        raise InvalidInputError(f"{path} has no column {sorted(missing)}", code="file.column")
     meters = pc.unique(pc.cast(table["meter"], pa.string())).to_pylist()
     span = pc.min_max(pc.cast(table["ts"], pa.timestamp("s"), safe=False))
     first, last = (span[name].as_py().replace(tzinfo=UTC).date() for name in ("min", "max"))

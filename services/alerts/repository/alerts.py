@@ -148,10 +148,10 @@ class Alerts:
         old = State(row.state)
         new = after(old, step)
         row.state = new
+        text = f"resolve the other alert of kind {row.kind} at meter {row.meter_id} first"
         try:
             self._session.flush()
         except IntegrityError as error:
-            text = f"resolve the other alert of kind {row.kind} at meter {row.meter_id} first"
             raise OtherUnresolvedError(text) from error
         self._remember([_history(alert_id, old, new, actor, note)], now_ms)
 

@@ -111,6 +111,13 @@ class World:
         finally:
             member.close()
 
+    def forget(self) -> None:
+        """The database as on the first day, but for the meters; the log stays as it is."""
+        tables = "alert_history, alerts, detector_state, sources, positions, outbox"
+        with self.database.transaction() as session:
+            for table in tables.split(", "):
+                session.connection().exec_driver_sql(f"truncate alerts.{table} cascade")
+
     def causes(self) -> set[tuple[object, ...]]:
         """All alerts but for ids, so that two runs can be compared."""
         with self.database.transaction() as session:

@@ -64,7 +64,7 @@ def test_readings_are_stored_scaled_and_counted(harness: Harness) -> None:
 
 
 def test_a_redelivered_batch_changes_nothing(harness: Harness) -> None:
-    """The same batch again is all duplicates, in the same group, a later one, or after a restart."""
+    """The same batch again is all duplicates, in its group, in a later one, after a restart."""
     once = batch([("A", at(0), 10), ("A", at(1), 20)])
     harness.feed(once, once)
     harness.feed(once)

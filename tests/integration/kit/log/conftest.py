@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from services.kit.clock import SystemClock
-from services.kit.log import Log, Topic, open_log
+from services.kit.log import Consumer, Log, Topic, open_log
+
+from .consuming import Service
 
 MakeTopic = Callable[..., str]
 
@@ -73,3 +75,23 @@ def make_topic(log: Log) -> MakeTopic:
         return name
 
     return make
+
+
+@pytest.fixture
+def service() -> Service:
+    """A service that has consumed nothing yet."""
+    return Service()
+
+
+@pytest.fixture
+def closing() -> Iterator[Callable[[Consumer], Consumer]]:
+    """Closes consumers at the end of a test, however it ends."""
+    opened: list[Consumer] = []
+
+    def keep(consumer: Consumer) -> Consumer:
+        opened.append(consumer)
+        return consumer
+
+    yield keep
+    for consumer in opened:
+        consumer.close()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 import os
 import random
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,17 +17,13 @@ import pytest
 from services.kit.log import (
     APPEND_BYTES_MAX,
     RECORD_BYTES_MAX,
-    Consumed,
-    Consumer,
     Log,
     LogRecordInvalidError,
     LogRecordTooLargeError,
     LogUnavailableError,
-    PartitionNotAssignedError,
     Position,
     Record,
     Topic,
-    TopicPartition,
     UnknownTopicError,
     open_log,
     partition_of,
@@ -38,6 +31,7 @@ from services.kit.log import (
 from tests.stack_fixtures import FIRST_START_S
 
 from .conftest import Backend, MakeTopic
+from .consuming import Service, numbered, read, values
 
 pytestmark = pytest.mark.timeout(FIRST_START_S)
 
@@ -45,80 +39,6 @@ ROOT = Path(__file__).parents[4]
 
 # A member that is killed is missed after Kafka's session time-out of 10 s, and a rebalance more.
 HANDOVER_S = 40.0
-
-
-class Service:
-    """A consuming service as the port expects it: positions in its own store, saved when told."""
-
-    def __init__(self) -> None:
-        self.stored: dict[TopicPartition, int] = {}
-        self.owners: dict[TopicPartition, str] = {}
-        self.events: list[tuple[str, str, list[TopicPartition]]] = []
-        self.threads: set[int] = set()
-
-    def join(self, log: Log, group: str, topics: Sequence[str], name: str = "a") -> Consumer:
-        """Join as member `name`; owning what another member owns fails the test."""
-
-        def on_assigned(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-            self.threads.add(threading.get_ident())
-            self.events.append(("assigned", name, list(partitions)))
-            for owned in partitions:
-                assert owned not in self.owners, f"{owned} belongs to {self.owners[owned]}"
-                self.owners[owned] = name
-            return {owned: self.stored[owned] for owned in partitions if owned in self.stored}
-
-        def on_revoked(partitions: Sequence[TopicPartition]) -> None:
-            self.threads.add(threading.get_ident())
-            self.events.append(("revoked", name, list(partitions)))
-            for owned in partitions:
-                assert self.owners.pop(owned) == name
-
-        return log.consumer(group, topics, on_assigned, on_revoked)
-
-    def save(self, records: Sequence[Consumed]) -> None:
-        """Store the positions after these records."""
-        for record in records:
-            self.stored[record.topic, record.partition] = record.offset + 1
-
-
-@pytest.fixture
-def service() -> Service:
-    """A service that has consumed nothing yet."""
-    return Service()
-
-
-@pytest.fixture
-def closing() -> Iterator[Callable[[Consumer], Consumer]]:
-    """Closes consumers at the end of a test, however it ends."""
-    opened: list[Consumer] = []
-
-    def keep(consumer: Consumer) -> Consumer:
-        opened.append(consumer)
-        return consumer
-
-    yield keep
-    for consumer in opened:
-        consumer.close()
-
-
-def numbered(count: int, key: bytes = b"") -> list[Record]:
-    """Records whose values are their numbers."""
-    return [Record(b"%d" % number, key) for number in range(count)]
-
-
-def read(consumer: Consumer, count: int, within_s: float = 20.0) -> list[Consumed]:
-    """Poll until `count` records have come."""
-    records: list[Consumed] = []
-    deadline_s = time.monotonic() + within_s
-    while len(records) < count and time.monotonic() < deadline_s:
-        records += consumer.poll(0.5)
-    assert len(records) == count
-    return records
-
-
-def values(records: Sequence[Consumed]) -> list[int]:
-    """The numbers in records made by `numbered`."""
-    return [int(record.value) for record in records]
 
 
 def test_append_gives_the_position_of_every_record(log: Log, make_topic: MakeTopic) -> None:
@@ -300,245 +220,6 @@ def test_offsets_tell_start_and_end(backend: Backend, log: Log, make_topic: Make
 
     backend.drop_before(topic, 3)
     assert (log.start_offsets(topic), log.end_offsets(topic)) == ({0: 3, 1: 0}, {0: 3, 1: 0})
-
-
-def test_consumer_starts_where_its_service_says(
-    log: Log, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """The log keeps no positions: reading begins at the service's, or at the beginning."""
-    topic = make_topic(2)
-    log.append(topic, [Record(b"%d" % number, partition=0) for number in range(6)])
-    log.append(topic, [Record(b"%d" % number, partition=1) for number in range(3)])
-    service.stored = {(topic, 0): 4}
-
-    records = read(closing(service.join(log, f"g-{topic}", [topic])), 5)
-
-    assert values([found for found in records if found.partition == 0]) == [4, 5]
-    assert values([found for found in records if found.partition == 1]) == [0, 1, 2]
-
-
-def test_seek_replays_and_skips(log: Log, make_topic: MakeTopic, service: Service, closing) -> None:
-    """A service may go back or forth in what it owns, and nowhere else."""
-    topic = make_topic()
-    log.append(topic, numbered(10))
-    consumer = closing(service.join(log, f"g-{topic}", [topic]))
-    with pytest.raises(PartitionNotAssignedError):
-        consumer.seek(topic, 0, 0)
-    assert values(read(consumer, 10)) == list(range(10))
-
-    consumer.seek(topic, 0, 7)
-    assert values(read(consumer, 3)) == [7, 8, 9]
-    consumer.seek(topic, 0, 0)
-    assert values(read(consumer, 10)) == list(range(10))
-    with pytest.raises(PartitionNotAssignedError):
-        consumer.seek(topic, 1, 0)
-
-
-def test_poll_is_bounded_and_returns_in_time(
-    log: Log, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """No more records than asked for, and an empty answer when nothing comes in time."""
-    topic = make_topic()
-    log.append(topic, numbered(10))
-    consumer = closing(service.join(log, f"g-{topic}", [topic]))
-    first: list[Consumed] = []
-    while not first:
-        first = consumer.poll(1.0, max_records=4)
-    assert values(first) == [0, 1, 2, 3]
-    assert values(consumer.poll(1.0, max_records=4)) == [4, 5, 6, 7]
-    assert values(consumer.poll(1.0, max_records=4)) == [8, 9]
-
-    began_s = time.monotonic()
-    assert consumer.poll(0.3) == []
-    assert 0.25 < time.monotonic() - began_s < 2.0
-
-
-def test_poll_wakes_for_a_new_record(
-    log: Log, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """A record appended while a consumer waits is given to it long before its time-out."""
-    topic = make_topic()
-    consumer = closing(service.join(log, f"g-{topic}", [topic]))
-    log.append(topic, numbered(1))
-    read(consumer, 1)
-    timer = threading.Timer(0.3, lambda: log.append(topic, numbered(1)))
-    timer.start()
-    began_s = time.monotonic()
-
-    assert len(consumer.poll(10.0)) == 1
-    assert time.monotonic() - began_s < 3.0
-    timer.join()
-
-
-def test_unsaved_records_come_again(log: Log, make_topic: MakeTopic, service: Service) -> None:
-    """A service that falls before it saved its position gets the same records again."""
-    topic = make_topic()
-    log.append(topic, numbered(8))
-    first = service.join(log, f"g-{topic}", [topic])
-    service.save(read(first, 8)[:5])
-    first.close()
-
-    second = service.join(log, f"g-{topic}", [topic])
-    assert values(read(second, 3)) == [5, 6, 7]
-    second.close()
-
-
-def test_close_hands_over_without_gap_or_double(
-    log: Log, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """The next member reads on exactly where the one that closed had saved."""
-    topic = make_topic(2)
-    first = closing(service.join(log, f"g-{topic}", [topic], "first"))
-    log.append(topic, [Record(b"%d" % n, partition=n % 2) for n in range(20)])
-    service.save(early := read(first, 20))
-    first.close()
-    assert service.owners == {}
-    assert first.assignment() == set()
-
-    log.append(topic, [Record(b"%d" % n, partition=n % 2) for n in range(20, 40)])
-    second = closing(service.join(log, f"g-{topic}", [topic], "second"))
-    late = read(second, 20)
-
-    assert sorted(values(early) + values(late)) == list(range(40))
-    assert second.assignment() == {(topic, 0), (topic, 1)}
-
-
-def test_two_members_never_own_the_same_partition(
-    backend: Backend, log: Log, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """While members come and go each partition has one owner, and every record is read once."""
-    topic = make_topic(6)
-    group = f"g-{topic}"
-    everything = {(topic, partition) for partition in range(6)}
-    members = [closing(service.join(log, group, [topic], "first"))]
-    seen: list[Consumed] = []
-    numbers = itertools.count()
-
-    def turn_until_settled() -> None:
-        deadline_s = time.monotonic() + HANDOVER_S
-        settled = 0
-        while settled < 5 and time.monotonic() < deadline_s:
-            number = next(numbers)
-            log.append(topic, [Record(b"%d" % number, partition=number % 6)])
-            for member in members:
-                found = member.poll(0.15)
-                service.save(found)
-                seen.extend(found)
-            owned = [member.assignment() for member in members]
-            assert sum(map(len, owned)) == len(set().union(*owned))
-            # In the embedded log one member owns all and the others wait; Kafka shares.
-            shared = backend.name == "sqlite" or all(owned)
-            settled = settled + 1 if shared and set().union(*owned) == everything else 0
-        assert settled == 5
-
-    turn_until_settled()
-    members.append(closing(service.join(log, group, [topic], "second")))
-    turn_until_settled()
-    members.pop(0).close()
-    turn_until_settled()
-
-    seen += read(members[0], next(numbers) - len(seen))
-    assert sorted(values(seen)) == list(range(len(seen)))
-    assert members[0].assignment() == everything
-
-
-def test_killed_member_is_replaced(
-    log: Log, log_url: str, make_topic: MakeTopic, service: Service, closing
-) -> None:
-    """After kill -9 another member owns the partitions by itself and misses no record."""
-    topic = make_topic(2)
-    log.append(topic, numbered(5))
-    member = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.kit.log.member", log_url, f"g-{topic}", topic],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    try:
-        assert member.stdout is not None
-        lines = [member.stdout.readline() for _ in range(6)]
-        assert lines == [b"ready\n", b"0\n", b"1\n", b"2\n", b"3\n", b"4\n"]
-        waiting = closing(service.join(log, f"g-{topic}", [topic]))
-        if log_url.startswith("sqlite"):
-            assert waiting.poll(0.3) == []
-            assert waiting.assignment() == set()
-    finally:
-        member.kill()
-        member.communicate()
-
-    assert values(read(waiting, 5, HANDOVER_S)) == list(range(5))
-    assert waiting.assignment() == {(topic, 0), (topic, 1)}
-
-
-def test_callbacks_come_in_the_polling_thread_and_their_errors_too(
-    log: Log, make_topic: MakeTopic, closing
-) -> None:
-    """A service whose store fails learns it from poll; its member starts anew with the next."""
-    topic = make_topic()
-    log.append(topic, numbered(3))
-    calls: list[tuple[str, int]] = []
-
-    def on_assigned(_: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        calls.append(("assigned", threading.get_ident()))
-        if len(calls) == 1:
-            raise RuntimeError("the store is away")
-        return {(topic, 0): 1}
-
-    def on_revoked(_: Sequence[TopicPartition]) -> None:
-        calls.append(("revoked", threading.get_ident()))
-
-    consumer = closing(log.consumer(f"g-{topic}", [topic], on_assigned, on_revoked))
-    with pytest.raises(RuntimeError, match="the store is away"):
-        read(consumer, 1)
-    assert consumer.assignment() == set()
-
-    assert values(read(consumer, 2)) == [1, 2]
-    consumer.close()
-    here = threading.get_ident()
-    assert calls == [("assigned", here), ("assigned", here), ("revoked", here)]
-
-
-def test_trimmed_position_is_told_with_its_numbers(
-    backend: Backend, log: Log, make_topic: MakeTopic, service: Service, closing, caplog
-) -> None:
-    """Records lost to retention are never skipped silently: the warning counts them."""
-    topic = make_topic(retention_s=60)
-    log.append(topic, numbered(5))
-    backend.drop_before(topic, 5)
-    log.append(topic, [Record(b"5"), Record(b"6")])
-    service.stored = {(topic, 0): 2}
-
-    with caplog.at_level(logging.WARNING):
-        assert values(read(closing(service.join(log, f"g-{topic}", [topic])), 2)) == [5, 6]
-
-    [warning] = [line.getMessage() for line in caplog.records if "out of range" in line.message]
-    assert f"topic={topic} partition=0 position=2 start=5 end=" in warning
-    assert "3 records are lost" in warning
-
-
-def test_position_beyond_the_end_starts_over(
-    log: Log, make_topic: MakeTopic, service: Service, closing, caplog
-) -> None:
-    """A log that is younger than its consumer's position is read from the start, with a warning."""
-    topic = make_topic()
-    log.append(topic, numbered(3))
-    service.stored = {(topic, 0): 99}
-
-    with caplog.at_level(logging.WARNING):
-        assert values(read(closing(service.join(log, f"g-{topic}", [topic])), 3)) == [0, 1, 2]
-    assert "position=99 start=0 end=3" in caplog.text
-
-
-def test_from_the_beginning_needs_no_warning(
-    backend: Backend, log: Log, make_topic: MakeTopic, service: Service, closing, caplog
-) -> None:
-    """A service that has read nothing yet starts at the oldest record there is."""
-    topic = make_topic(retention_s=60)
-    log.append(topic, numbered(4))
-    backend.drop_before(topic, 4)
-    log.append(topic, [Record(b"4")])
-
-    assert values(read(closing(service.join(log, f"g-{topic}", [topic])), 1)) == [4]
-    assert "out of range" not in caplog.text
 
 
 def test_compacted_topic_fills_a_cache(log: Log, make_topic: MakeTopic, closing) -> None:
