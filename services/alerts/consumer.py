@@ -187,8 +187,13 @@ class AlertsConsumer:
         )
 
     def _sweep(self) -> None:
-        """Nothing to read: hold the partitions against the newest reading of each tenant."""
-        now_s = self._ids.clock.monotonic_s()
+        """Nothing to read: hold the partitions against the newest reading of each tenant.
+
+        We have caught up, so the doors have heard nothing until now: time passes for the quiet
+        ones. Event time stays where the newest reading put it, so a stream that stops as a whole
+        raises nothing.
+        """
+        now_s, now_ms = self._ids.clock.monotonic_s(), self._ids.clock.now_ms()
         if now_s - self._sweep_s < SWEEP_S:
             return
         self._sweep_s = now_s
@@ -196,7 +201,7 @@ class AlertsConsumer:
             watermarks = progress.watermarks(session)
         for partition in self._partitions.values():
             for tenant_id, (watermark_ms, received_ms) in watermarks.items():
-                partition.advance(tenant_id, watermark_ms, received_ms)
+                partition.advance(tenant_id, watermark_ms, max(received_ms, now_ms))
 
     def _assigned(self, assigned: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         offsets = {}

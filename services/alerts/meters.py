@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from services.metering.products import ChannelKind
@@ -16,6 +17,10 @@ _KINDS = {
 _ABSENT = frozenset({"suspended", "removed", "scrapped"})
 
 
+#: The channel that measures what is used: active import (1.8), volume (1, 3), heat energy (1).
+_MUST_MOVE = re.compile(r"1-\d+:1\.|[6789]-\d+:[13]\.")
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelFacts:
     """One channel: readings are integers that stand for `v × 10^scaler unit`.
@@ -27,6 +32,7 @@ class ChannelFacts:
         kind: Register, interval or instant.
         interval_s: Seconds between readings.
         rate_max_per_h: Physical limit of one hour's use in least digits; 0 when not known.
+        obis: OBIS code; empty when not known.
     """
 
     number: int
@@ -35,6 +41,16 @@ class ChannelFacts:
     kind: ChannelKind = ChannelKind.REGISTER
     interval_s: int = 3600
     rate_max_per_h: int = 0
+    obis: str = ""
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether standing still for ever is no fault: export of those who have nothing to feed in.
+
+        Value group C of energy exported is 2 (IEC 62056-61, electricity); heat meters' second
+        quantities are not always connected.
+        """
+        return bool(self.obis) and not _MUST_MOVE.match(self.obis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,7 @@ def from_message(message: devices_pb2.Meter) -> MeterFacts:
                 kind=_KINDS.get(c.kind, ChannelKind.REGISTER),
                 interval_s=c.interval_s,
                 rate_max_per_h=c.rate_max_per_h,
+                obis=c.obis,
             )
             for c in message.channels
         ),

@@ -21,4 +21,7 @@ class TreeSettings(KitSettings):
         description="HTTP ports are base … base + 5, gRPC ports base + 1001 … base + 1004.",
     )
     demo_meters: int = Field(240, ge=24, le=10_000, description="Meters of the demo city.")
+    alerts_quiet_s: int = Field(
+        3_600, ge=0, le=7 * 86_400, description="As the alerts service's; the demo city takes 60."
+    )
     demo_seed: int = Field(7, description="Seed of the demo city: the same city every time.")

@@ -147,6 +147,7 @@ class Tree:
             "INGEST_URL": ports.url(Service.INGEST),
             "ALERTS_URL": ports.url(Service.ALERTS),
             "BILLING_URL": ports.url(Service.BILLING),
+            "ALERTS_QUIET_S": str(self.settings.alerts_quiet_s),
             "LOG_FORMAT": "json",
             "LOG_LEVEL": self.settings.log_level,
         }

@@ -20,10 +20,13 @@ from services.cli.tree import Tree
 from services.kit.clock import SystemClock
 from services.kit.settings import load
 
+CITY_QUIET_S = 60
+
 
 def run(*, with_demo: bool, as_json: bool) -> None:
     """Start, show a summary, serve, stop cleanly."""
-    settings = load(TreeSettings)
+    # The city's history comes in order of time: a silent meter is known for one after a minute.
+    settings = load(TreeSettings, **({"alerts_quiet_s": CITY_QUIET_S} if with_demo else {}))
     tree = Tree(settings, Ports(settings.port_base))
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

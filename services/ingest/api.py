@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from services.ingest import events, repository
@@ -34,6 +36,12 @@ from services.metering.products import Channel
 
 PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 Instant = Annotated[datetime | None, Query()]
+ID_MAX = 2**63 - 1
+#: A text that PostgreSQL can compare with: it knows no NUL.
+TEXT = r"^[^\x00]*$"
+MeterId = Annotated[int, Path(ge=1, le=ID_MAX)]
+ServicePointId = Annotated[int, Query(ge=1, le=ID_MAX)]
+Reason = Annotated[str | None, Query(max_length=100, pattern=TEXT)]
 POINTS_MAX = 5_000
 BUCKETS_MAX = 40_000
 
@@ -48,8 +56,8 @@ class Accepted(BaseModel):
 class ReplayRequest(BaseModel):
     """Which readings in quarantine to send back; nothing given is all."""
 
-    reason: str | None = None
-    meter: str | None = None
+    reason: str | None = Field(None, max_length=100, pattern=TEXT)
+    meter: str | None = Field(None, max_length=100, pattern=TEXT)
 
 
 class Api:
@@ -87,8 +95,9 @@ class Api:
         """Take readings as JSON rows; acknowledged once the log has them."""
         body = await request.body()
         batch_id, batch = await run_in_threadpool(json.parse, body)
+        batch = replace(batch, origin=replace(batch.origin, batch_id=batch_id))
         accepted = await run_in_threadpool(self._acceptor.accept, batch, identity, "http", body)
-        return Accepted(batch_id=batch_id or accepted.batch_id, readings=accepted.readings)
+        return Accepted(batch_id=accepted.batch_id, readings=accepted.readings)
 
     async def post_import(
         self,
@@ -112,7 +121,7 @@ class Api:
     def get_readings(
         self,
         identity: Reader,
-        meter_id: int,
+        meter_id: MeterId,
         channel: int = 1,
         from_: Annotated[datetime | None, Query(alias="from")] = None,
         to: Instant = None,
@@ -121,7 +130,7 @@ class Api:
     ) -> dict[str, Any]:
         """Readings of one channel, oldest first, with the rules they failed."""
         after = decode_token(page_token, int)
-        from_ms = after[0] + 1 if after else _instant(from_, "from", 0)
+        from_ms = _token_ms(after[0]) + 1 if after else _instant(from_, "from", 0)
         to_ms = _instant(to, "to", FOREVER_MS)
         with self._database.transaction() as session:
             spec = self._channel(session, identity, meter_id, channel)
@@ -136,7 +145,7 @@ class Api:
     def get_curve(
         self,
         identity: Reader,
-        meter_id: int,
+        meter_id: MeterId,
         channel: int = 1,
         from_: Annotated[datetime | None, Query(alias="from")] = None,
         to: Instant = None,
@@ -152,7 +161,7 @@ class Api:
     def get_usage(
         self,
         identity: Reader,
-        service_point_id: int,
+        service_point_id: ServicePointId,
         from_: Annotated[datetime, Query(alias="from")],
         to: datetime,
         bucket: Literal["hour", "day", "month"] = "day",
@@ -176,7 +185,7 @@ class Api:
     def get_quarantine(
         self,
         identity: Reader,
-        reason: str | None = None,
+        reason: Reason = None,
         state: Literal["open", "replayed", "discarded"] = "open",
         page_size: PageSize = PAGE_SIZE_DEFAULT,
         page_token: str | None = None,
@@ -189,7 +198,7 @@ class Api:
                 identity.tenant_id,
                 state=state,
                 reason=reason,
-                after=(after[0],) if after else None,
+                after=(_token_id(after[0]),) if after else None,
                 limit=page_size + 1,
             )
         page = cut(entries, page_size, lambda e: (str(e.quarantine_id),))
@@ -247,7 +256,26 @@ def _instant(moment: datetime | None, name: str, default: int) -> int:
     if moment.tzinfo is None:
         fault = Fault(name, "instant.no_offset", "write an offset from UTC, for example …Z")
         raise InvalidInputError(fault.detail, faults=[fault])
-    return to_ms(moment)
+    # No reading lies outside, and what follows need not fear the ends of the calendar.
+    return min(max(to_ms(moment), 0), FOREVER_MS)
+
+
+def _token_ms(at_ms: int) -> int:
+    if not 0 <= at_ms <= FOREVER_MS:
+        raise _foreign_token()
+    return at_ms
+
+
+def _token_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise _foreign_token() from error
+
+
+def _foreign_token() -> InvalidInputError:
+    fault = Fault("page_token", "page_token.invalid", "use a token as it was returned")
+    return InvalidInputError("the page token is wrong", faults=[fault])
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -264,7 +292,10 @@ def bucket_boundaries(from_ms: int, until_ms: int, bucket: str, zone: ZoneInfo) 
     moments = []
     if bucket == "hour":
         hour_ms = 3_600_000
-        return np.arange(from_ms // hour_ms * hour_ms, until_ms + hour_ms, hour_ms, dtype=np.int64)
+        # Zones a half or a quarter of an hour off have their own full hours.
+        offset_ms = int((start.utcoffset() or timedelta()).total_seconds()) * 1000
+        first_ms = (from_ms + offset_ms) // hour_ms * hour_ms - offset_ms
+        return np.arange(first_ms, until_ms + hour_ms, hour_ms, dtype=np.int64)
     day = start.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if bucket == "month":
         day = day.replace(day=1)

@@ -80,7 +80,7 @@ def build_pipeline(settings: PipelineSettings) -> Process:
     database = Database(engine)
     log = open_log(settings.log_url)
     log.ensure_topics(events.topics(settings.log_partitions))
-    keeper = RegistryKeeper(database, log)
+    keeper = RegistryKeeper(database, log, clock)
     worker = PipelineWorker(
         database,
         log,

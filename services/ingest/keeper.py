@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from services.ingest import events, repository
 from services.ingest.quarantine import replay
 from services.ingest.repository import FencedError
+from services.kit.clock import Clock
 from services.kit.db import Database
-from services.kit.errors import UnavailableError
+from services.kit.errors import DecodeError, UnavailableError
 from services.kit.log import Consumed, Consumer, Log, TopicPartition
 from services.kit.telemetry import logger
 from services.metering.batch import parse
@@ -17,15 +18,19 @@ from services.stubs.meterfleet.devices.v1 import devices_pb2
 
 POLL_S = 0.2
 EVENTS_MAX = 2_000
+SWEEP_EVERY_S = 10.0
+SWEEP_NAMES_MAX = 1_000
 _LOG = logger("keeper")
 
 
 class RegistryKeeper:
     """Consumes meters.changed in a thread until stopped."""
 
-    def __init__(self, database: Database, log: Log) -> None:
+    def __init__(self, database: Database, log: Log, clock: Clock) -> None:
         self._database = database
         self._log = log
+        self._clock = clock
+        self._sweep_due_s = float("-inf")
         self._generations: dict[int, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -50,6 +55,7 @@ class RegistryKeeper:
         while not self._stop.is_set():
             try:
                 self._take(consumer.poll(POLL_S, EVENTS_MAX))
+                self._sweep()
             except Exception as error:  # noqa: BLE001 - a worker goes on, whatever it met
                 # Nothing was committed: joining anew reads again from the stored positions.
                 _LOG.warning("starting again", reason=str(error))
@@ -79,7 +85,7 @@ class RegistryKeeper:
     def _take(self, records: Sequence[Consumed]) -> None:
         if not records:
             return
-        meters = [parse(devices_pb2.Meter, record.value) for record in records if record.value]
+        meters = _meters(records)
         nexts = {record.partition: record.offset + 1 for record in records}
         with self._database.transaction() as session:
             fresh = repository.put_meters(session, meters)
@@ -90,14 +96,42 @@ class RegistryKeeper:
                 repository.move_position(
                     session, events.KEEPER, events.METERS, partition, generation, offset
                 )
-        self._free(fresh)
+        self._free({(m.tenant_id, name) for m in fresh for name in m.identifiers})
 
-    def _free(self, meters: Sequence[devices_pb2.Meter]) -> None:
-        """Replay what waited for these meters; after the commit, so that it resolves."""
+    def _sweep(self) -> None:
+        """Free what waits for meters that are known by now.
+
+        A reading may be put aside in the moment its meter is taken over, and a crash may come
+        between the commit and the replay: neither is told by an event any more.
+        """
+        if self._clock.monotonic_s() < self._sweep_due_s:
+            return
+        self._sweep_due_s = self._clock.monotonic_s() + SWEEP_EVERY_S
+        with self._database.transaction() as session:
+            waiting = repository.waiting_for_known_meters(session, SWEEP_NAMES_MAX)
+        self._free(waiting)
+
+    def _free(self, names: set[tuple[int, str]]) -> None:
+        """Replay what waited for meters of these names; after the commit, so that it resolves."""
         by_tenant: dict[int, list[str]] = {}
-        for meter in meters:
-            by_tenant.setdefault(meter.tenant_id, []).extend(meter.identifiers)
+        for tenant_id, name in names:
+            by_tenant.setdefault(tenant_id, []).append(name)
         for tenant_id, identifiers in by_tenant.items():
             freed = replay(self._database, self._log, tenant_id, meters=identifiers)
             if freed:
                 _LOG.info("replayed", tenant_id=tenant_id, readings=freed)
+
+
+def _meters(records: Sequence[Consumed]) -> list[devices_pb2.Meter]:
+    """The meters in events, by revision: delivered again, an older one may follow a newer."""
+    meters = []
+    for record in records:
+        try:
+            meter = parse(devices_pb2.Meter, record.value)
+        except DecodeError as error:
+            _LOG.error("no meter", partition=record.partition, offset=record.offset, why=str(error))
+            continue
+        # An empty value says that a key is gone; a meter without a name can be meant by nobody.
+        if meter.identifiers:
+            meters.append(meter)
+    return sorted(meters, key=lambda meter: meter.revision)

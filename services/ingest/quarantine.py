@@ -8,8 +8,9 @@ from services.kit.db import Database
 from services.kit.ids import IdSource
 from services.kit.log import Log, Record
 
-#: Entries of one transaction; a replay of more goes on with the next.
-ENTRIES_MAX = 500
+#: Entries of one transaction, full records all of them still fit one append to the log; a replay
+#: of more goes on with the next.
+ENTRIES_MAX = 200
 
 
 def replay(

@@ -380,6 +380,22 @@ def claim_quarantine(
     return list(session.scalars(query))
 
 
+def waiting_for_known_meters(session: Session, limit: int) -> set[tuple[int, str]]:
+    """(tenant, identifier) of meters that are known by now, though readings wait for them."""
+    query = (
+        select(Quarantine.tenant_id, Quarantine.meter)
+        .join(
+            MeterIdentifier,
+            (MeterIdentifier.tenant_id == Quarantine.tenant_id)
+            & (MeterIdentifier.identifier == Quarantine.meter),
+        )
+        .where(Quarantine.state == "open", Quarantine.reason == "meter.unknown")
+        .distinct()
+        .limit(limit)
+    )
+    return {(row.tenant_id, row.meter) for row in session.execute(query)}
+
+
 def mark_replayed(session: Session, entries: Sequence[Quarantine]) -> None:
     """Note that entries went back to the log: they are counted anew when they come again."""
     if not entries:

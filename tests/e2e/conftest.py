@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.city import City, build_city, open_city
+from services.cli.city import City, Living, build_city, open_city
 from services.cli.client import Platform, platform_at
 from services.cli.ports import free_ports
 from services.cli.progress import Steps
@@ -41,15 +41,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The embedded default with a city of 48 supplies."""
     ports = free_ports()
     folder: Path = tmp_path_factory.mktemp("platform")
-    settings = TreeSettings(data_dir=folder, port_base=ports.base, demo_meters=48)
+    settings = TreeSettings(data_dir=folder, port_base=ports.base, demo_meters=48, alerts_quiet_s=5)
     tree = Tree(settings, ports)
     try:
         with Steps() as steps:
             tree.start(steps.say)
             platform = platform_at(ports, tree.admin_key)
             city, _ = open_city(settings, SystemClock().now_ms())
-            run = build_city(city, platform, ports.target(Service.INGEST), steps)
+            target = ports.target(Service.INGEST)
+            run = build_city(city, platform, target, steps)
+        living = Living(city, platform, target, SystemClock().now_ms)
+        living.start()
         yield Demo(tree, platform, city, run)
+        living.stop()
     finally:
         tree.stop()
 

@@ -4,11 +4,12 @@ Time is event time. `watermark` is the newest reading of the tenant in this part
 overdue when the watermark has passed its last reading by more than its limit. A load of history
 moves the watermark far ahead of the meters that are still to come, so a meter is also given `quiet`
 time on the doors' clock: only if no door took in anything of it for that long is it missed. Both
-clocks come with the readings, never from this machine.
+clocks come with the readings; only where all of them were taken in does the doors' clock go on.
 
 The verdict is reached reading by reading in order of arrival, so that the cut into batches does not
 matter: an alert starts at last reading + limit, is raised by the reading that moved the watermark
-there (or by the meter's own next reading, which shows the gap) and is ended by that next reading.
+there (or by the meter's own next reading, which shows the gap, or by the first look at a stream
+that rests) and is ended by that next reading.
 """
 
 from __future__ import annotations

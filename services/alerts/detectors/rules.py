@@ -71,9 +71,11 @@ THRESHOLDS: dict[str, Thresholds] = {
     # 20 % of Q3). Stuck: max(5 d, twice the longest dry run). Backflow: beyond one unit of the 8th
     # digit (Neptune); 2 L covers the digit's own jitter. Limit: Q4 of a DN 20 meter.
     "water": Thresholds("L", 48 * HOUR_MS, 1, 20, 100, 400, Fraction(1, 20), 5 * DAY_MS, 2, 5_000),
-    # A pilot light burns up to 10 L/h. Gas that runs on is a hazard: never below a warning. Excess:
+    # A pilot light burns up to 10 L/h, and heating runs through winter nights: continuous flow is a
+    # sign only after the 30 days in which a Japanese safety meter looks for micro leaks. Gas that
+    # runs on is a hazard: never below a warning. Excess:
     # 80 % of the meter's limit for two hours (default). Limit: a G4 meter's 6 m3/h.
-    "gas": Thresholds("L", 48 * HOUR_MS, 10, 0, 100, 0, Fraction(4, 5), 5 * DAY_MS, 10, 6_000),
+    "gas": Thresholds("L", 30 * DAY_MS, 10, 0, 100, 0, Fraction(4, 5), 5 * DAY_MS, 10, 6_000),
     # Zero use of an active electricity meter: 3 days (V15). Limit: 63 A at three phases, 43 kW.
     "electricity": Thresholds("Wh", None, 0, 0, 0, 0, None, 3 * DAY_MS, 100, 43_000),
     # A heat meter rests all summer: V15's 30 days, then twice its own longest rest.
@@ -148,7 +150,7 @@ def limits_of(meter: MeterFacts, channel_number: int) -> tuple[int, ...]:
         TIME_OFF_MS if rules.leak_ms is None else rules.leak_ms,
         RATE_OFF if rules.leak_ms is None else max(up(rules.leak_min_per_h), 1),
         min(burst, RATE_OFF),
-        rules.stuck_ms,
+        TIME_OFF_MS if channel.may_rest else rules.stuck_ms,
         max(up(rules.reverse_min), 1) if kind == KIND_REGISTER else RATE_OFF,
         rate_max,
     )

@@ -27,6 +27,8 @@ Int64s = NDArray[np.int64]
 
 SERVICE_POINTS_MAX = 10_000
 BOUNDARIES_MAX = 40_000
+#: Local days and months that hold an end of that time reach a little beyond it.
+_MONTH_MS = 32 * 86_400_000
 #: Service points loaded with one query.
 CHUNK = 50
 
@@ -172,8 +174,11 @@ def _check(service_point_ids: Sequence[int], boundaries_ms: Int64s) -> None:
     if not 2 <= len(boundaries_ms) <= BOUNDARIES_MAX:
         text = f"2 to {BOUNDARIES_MAX} boundaries"
         faults.append(Fault("boundaries_ms", "usage.boundaries", text))
-    elif (np.diff(boundaries_ms) <= 0).any():
+    elif (boundaries_ms[1:] <= boundaries_ms[:-1]).any():
         text = "each boundary must be later than the one before"
+        faults.append(Fault("boundaries_ms", "usage.boundaries", text))
+    elif boundaries_ms[0] < -_MONTH_MS or boundaries_ms[-1] > FOREVER_MS + _MONTH_MS:
+        text = "boundaries lie between the years 1970 and 2100"
         faults.append(Fault("boundaries_ms", "usage.boundaries", text))
     if faults:
         raise InvalidInputError("the question cannot be answered", faults=faults)

@@ -212,7 +212,7 @@ def test_a_worker_that_was_replaced_cannot_commit(world: World) -> None:
 
 def test_partitions_and_tenants_do_not_mix(world: World) -> None:
     """The same meter number in two tenants and two partitions makes alerts of each."""
-    world.knows(meter_event(LEAKING), meter_event(LEAKING, VILLAGE, commodity="gas"))
+    world.knows(meter_event(LEAKING), meter_event(LEAKING, VILLAGE))
     leak = Stream().uses([30] * 50, meter_id=LEAKING).readings()
     world.publish(leak, partition=0, tenant_id=CITY)
     world.publish(leak, partition=1, tenant_id=VILLAGE)

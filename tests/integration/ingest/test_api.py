@@ -26,6 +26,7 @@ IMPORT = f"/v1/imports?obis={WATER}&unit=L"
 FILE = b"meter,at,value\nA,2027-01-02T00:00:00Z,5\n"
 ROW = {"meter": "A", "obis": WATER, "at": "2027-01-01T00:00:00Z", "value": 90000, "unit": "L"}
 SPAN = "from=2026-01-01T00:00:00Z&to=2026-01-03T00:00:00Z"
+AGES = "from=0001-01-01T00:00:00Z&to=9999-12-31T00:00:00Z"
 READERS = {"reader", "operator", "admin"}
 #: Method, path, body, its type, and the roles that may.
 OPERATIONS: list[tuple[str, str, Any, str, set[str]]] = [
@@ -39,6 +40,7 @@ OPERATIONS: list[tuple[str, str, Any, str, set[str]]] = [
     ("POST", "/v1/quarantine/replay", {"meter": "nobody"}, "application/json",
      {"operator", "admin"}),
     ("GET", "/v1/tally", None, "", READERS),
+    ("GET", "/v1/storage", None, "", READERS),
 ]  # fmt: skip
 CASES = [pytest.param(*row, id=f"{row[0]} {row[1].partition('?')[0]}") for row in OPERATIONS]
 
@@ -49,8 +51,8 @@ CASES = [pytest.param(*row, id=f"{row[0]} {row[1].partition('?')[0]}") for row i
 def test_every_operation_is_in_the_matrix(world: World) -> None:
     """No route can be added without saying here who may use it."""
     paths = world.http.get("/openapi.json").json()["paths"]
-    routes = {(m.upper(), path.replace("{meter_id}", "1")) for path, ms in paths.items() for m in ms}
-    assert routes == {(method, path.partition("?")[0]) for method, path, *_ in OPERATIONS}
+    routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert {(m, path.replace("{meter_id}", "1")) for m, path in routes} == {(method, path.partition("?")[0]) for method, path, *_ in OPERATIONS}
 
 
 @pytest.mark.parametrize(("method", "path", "body", "kind", "allowed"), CASES)
@@ -116,7 +118,7 @@ def test_readings_are_on_the_log_when_they_are_acknowledged(world: World) -> Non
     assert sent.at_ms.tolist() == [START_MS + 8760 * HOUR_MS, START_MS + 8761 * HOUR_MS]
     assert sent.value.tolist() == [90000, 905]
     origin = sent.origin
-    assert (origin.tenant_id, origin.source, origin.batch_id, origin.rank) == (7, "http", "mine-1", 0)
+    assert (origin.tenant_id, origin.source, origin.batch_id) == (7, "http", "mine-1")
     assert origin.payload_digest == hashlib.sha256(body).digest()
 
 
@@ -138,11 +140,10 @@ def test_all_faults_come_at_once_and_nothing_is_taken(world: World) -> None:
         {**ROW, "obis": "water"},
         {key: value for key, value in ROW.items() if key != "meter"},
         {**ROW, "tenant_id": 8},
-        {**ROW, "meter": "A\0B"},
     ]
     problem = world.refused("POST", "/v1/readings", {"readings": [ROW, *wrong]}, "city-gateway")
     assert problem["status"] == 400
-    assert {where.split("/")[2] for where, _ in codes(problem)} == set("1234567")
+    assert {where.split("/")[2] for where, _ in codes(problem)} == set("123456")
     assert world.appended(since) == []
 
 
@@ -172,8 +173,12 @@ def test_an_empty_list_says_so(world: World) -> None:
 def test_what_the_database_cannot_hold_never_reaches_the_log(world: World) -> None:
     """A NUL in an id or a name would stop the pipeline for good: the doors refuse it."""
     since = world.ends()
-    body = {"readings": [ROW], "batch_id": "a\0b"}
-    assert world.refused("POST", "/v1/readings", body)["status"] == 400
+    for body in (
+        {"readings": [ROW], "batch_id": "a\0b"},
+        {"readings": [{**ROW, "meter": "A\0B"}]},
+        {"readings": [ROW], "batch_id": "x" * 201},
+    ):
+        assert world.refused("POST", "/v1/readings", body)["faults"][0]["code"] == "batch.text"
     content = b"meter,at,value\nA\0B,2027-01-02T00:00:00Z,5\n"
     assert world.refused("POST", IMPORT, content, content_type=CSV)["status"] == 400
     assert world.appended(since) == []
@@ -198,8 +203,8 @@ def test_files_come_in_by_their_columns(world: World) -> None:
         assert answer.status_code == 202, answer.text
         assert answer.json()["readings"] == 2
         sent = [from_bytes(record.value) for record in world.appended(since)]
-        digest = hashlib.sha256(body).digest()
-        assert {(one.origin.source, one.origin.payload_digest) for one in sent} == {("file", digest)}
+        origins = {(one.origin.source, one.origin.payload_digest) for one in sent}
+        assert origins == {("file", hashlib.sha256(body).digest())}
         got.append(sorted(
             (one.meters[m], at, value, one.channels[0])
             for one in sent
@@ -234,7 +239,7 @@ def test_a_file_with_faults_is_refused_whole(world: World) -> None:
 
 
 def test_a_log_that_is_away_is_no_acknowledgement(away: World) -> None:
-    """Senders are told to come again later, and when; nothing is lost because nothing is promised."""
+    """Senders are told to come again, and when; nothing is lost because nothing is promised."""
     for path, body, kind in (
         ("/v1/readings", {"readings": [ROW]}, "application/json"),
         (IMPORT, FILE, CSV),
@@ -334,7 +339,6 @@ def test_usage_takes_another_zone(world: World) -> None:
 @pytest.fixture
 def aside(world: World) -> Iterator[None]:
     """Three entries in quarantine and nothing else in it."""
-    world.harness.rows("select 1")
     world.call("POST", "/v1/quarantine/replay", {})
     harness = world.harness
     harness.feed(batch([("x", START_MS, 1), ("x", START_MS + HOUR_MS, 2)]))
@@ -375,7 +379,6 @@ def test_a_replay_goes_back_to_the_log(world: World) -> None:
     assert after["by_reason"] == {"meter.unknown": 1, "unit.mismatch": 1}
     assert before["received"] - after["received"] == 2
     assert before["quarantined"] - after["quarantined"] == 2
-    assert after["records_behind"] == before["records_behind"] + 1
     assert "x" in {item["meter"] for item in world.get("/v1/quarantine?state=replayed")["items"]}
     assert world.call("POST", "/v1/quarantine/replay", {"meter": "x"}).json() == {"replayed": 0}
     body = {"reason": "unit.mismatch"}
@@ -417,9 +420,9 @@ def test_the_tally_adds_up(world: World) -> None:
         (f"usage?service_point_id=11&{SPAN}&zone=../etc/passwd", 400),
         (f"usage?service_point_id=11&{SPAN}&bucket=week", 400),
         ("usage?service_point_id=11&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 400),
-        ("usage?service_point_id=11&from=0001-01-01T00:00:00Z&to=9999-12-31T00:00:00Z"
-         "&bucket=hour", 400),
-        ("usage?service_point_id=11&from=9999-12-30T00:00:00Z&to=9999-12-31T00:00:00Z", 400),
+        (f"usage?service_point_id=11&{AGES}&bucket=hour", 400),
+        (f"usage?service_point_id=11&{AGES}&bucket=day", 400),
+        ("usage?service_point_id=11&from=9999-12-30T00:00:00Z&to=9999-12-31T00:00:00Z", 200),
         ("quarantine?page_token=xx", 400),
         ("quarantine?page_token=WyJub3QgYW4gaWQiXQ", 400),
         ("quarantine?state=lost", 400),

@@ -17,7 +17,7 @@ from services.ingest import app, events
 from services.ingest.settings import IngestSettings
 from services.kit import rpc
 from services.kit.auth import Authenticator, Identity, Role, key_digest
-from services.kit.clock import SystemClock
+from services.kit.clock import FixedClock, SystemClock
 from services.kit.log import (
     Consumed,
     Log,
@@ -164,7 +164,7 @@ def running(database_url: str, folder: Path, *, away: bool = False) -> Iterator[
     clock = SystemClock()
     with pytest.MonkeyPatch.context() as patch:
         authenticator = Authenticator(_IDENTITIES.get, INTERNAL_TOKEN, clock)
-        patch.setattr(app, "remote_authenticator", lambda settings, clock: authenticator)
+        patch.setattr(app, "remote_authenticator", lambda *_: authenticator)
         if away:
             patch.setattr(app, "open_log", lambda url: AwayLog(open_log(url)))
         process = app.build(
@@ -180,6 +180,8 @@ def running(database_url: str, folder: Path, *, away: bool = False) -> Iterator[
     process.rpc.start()
     log = open_log(log_url)
     harness = open_harness(database_url)
+    # Entries in quarantine are replayed if they are older than the replay, by the machine's clock.
+    harness.clock = FixedClock(clock.now_ms())
     try:
         with served(process.http) as http, rpc.connect(f"127.0.0.1:{port}") as channel:
             http.timeout = httpx.Timeout(30)

@@ -85,17 +85,18 @@ def test_a_bad_read_in_words() -> None:
         ("water", "m3", -3, "48 L so far"),
         ("water", "L", 2, "4,800 L so far"),
         ("water", "m3", -1, "4,800 L so far"),
-        ("gas", "m3", -2, "480 L so far"),
-        ("gas", "m3", 0, "48 m³ so far"),
+        ("gas", "m3", -2, "7.2 m³ so far"),
+        ("gas", "m3", 0, "720 m³ so far"),
         ("water", "gal", 0, "182 L so far"),
     ],
 )
 def test_quantities_are_told_in_units_people_read(
     commodity: str, unit: str, scaler: int, text: str
 ) -> None:
-    """48 digits of any channel, in litres or cubic metres as they read best."""
+    """One digit an hour of any channel, in litres or cubic metres as they read best."""
     own = meter(commodity=commodity, channels=[channel(unit=unit, scaler=scaler)])
-    (alert,) = alerts_of(Stream().uses([1] * 48), own, kind=Kind.LEAK)
+    hours = 720 if commodity == "gas" else 48
+    (alert,) = alerts_of(Stream().uses([1] * hours), own, kind=Kind.LEAK)
     assert text in alert.message
 
 

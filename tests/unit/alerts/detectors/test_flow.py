@@ -53,8 +53,15 @@ def test_a_leak_ends_with_a_still_hour_and_may_begin_again() -> None:
 def test_use_below_the_least_hourly_flow_clears() -> None:
     """Gas of 9 L an hour is below the 10 L of its rule, 10 L is not."""
     gas = meter(commodity="gas", channels=[channel(unit="m3", scaler=-3)])
-    assert not alerts_of(Stream().uses([9] * 60), gas, kind=Kind.LEAK)
-    assert alerts_of(Stream().uses([10] * 60), gas, kind=Kind.LEAK)
+    assert not alerts_of(Stream().uses([9] * 730), gas, kind=Kind.LEAK)
+    assert alerts_of(Stream().uses([10] * 730), gas, kind=Kind.LEAK)
+
+
+def test_gas_runs_through_a_winter_night_but_not_through_a_month() -> None:
+    """Heating keeps gas flowing for days; only 30 days without a pause are a leak."""
+    gas = meter(commodity="gas", channels=[channel(unit="m3", scaler=-3)])
+    assert not alerts_of(Stream().uses([300] * 719), gas, kind=Kind.LEAK)
+    assert alerts_of(Stream().uses([300] * 720), gas, kind=Kind.LEAK)
 
 
 @pytest.mark.parametrize("commodity", ["electricity", "heat"])
@@ -167,6 +174,16 @@ def test_each_commodity_has_its_own_patience(commodity: str, days: int) -> None:
     own = meter(commodity=commodity, channels=[channel(unit=unit)])
     assert not alerts_of(Stream().uses([9] + [0] * (24 * days - 1)), own, kind=Kind.STUCK)
     assert alerts_of(Stream().uses([9] + [0] * 24 * days), own, kind=Kind.STUCK)
+
+
+@pytest.mark.parametrize(
+    ("obis", "stuck"), [("1-0:1.8.0", True), ("1-0:2.8.0", False), ("8-0:1.0.0", True)]
+)
+def test_an_export_register_may_rest_for_ever(obis: str, stuck: bool) -> None:
+    """Who has nothing to feed in has no stuck meter; what measures use must move."""
+    own = meter(commodity="electricity", channels=[channel(unit="kWh", obis=obis)])
+    found = alerts_of(Stream().uses([0] * 24 * 30), own, kind=Kind.STUCK)
+    assert bool(found) is stuck
 
 
 def test_interval_channels_are_added_up() -> None:
