@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -130,8 +131,14 @@ def digits(quantity: int, unit: str, channel: ChannelFacts) -> Fraction | None:
 def limits_of(meter: MeterFacts, channel_number: int) -> tuple[int, ...]:
     """One channel's entries of `LimitColumns`, in the order of its fields."""
     channel = meter.channel(channel_number)
-    rules = THRESHOLDS.get(meter.commodity)
-    if channel is None or rules is None:
+    return _UNKNOWN if channel is None else _limits(meter.commodity, channel)
+
+
+@lru_cache(maxsize=4096)
+def _limits(commodity: str, channel: ChannelFacts) -> tuple[int, ...]:
+    """Remembered, because a fleet has few types of meter and exact fractions take 40 us."""
+    rules = THRESHOLDS.get(commodity)
+    if rules is None:
         return _UNKNOWN
     kind = _KIND_NUMBER[channel.kind]
     if kind == KIND_INSTANT or digits(1, rules.unit, channel) is None:

@@ -72,8 +72,13 @@ def test_a_batch_that_was_seen_is_skipped(world: World) -> None:
     records = world.publish(city().readings())
     world.work(world.consumer())
     once = world.causes()
+    with world.database.transaction() as session:
+        assert progress.sources(session, 0) == {0: len(records) - 1}
+    skipped = consumer_module.SKIPPED.labels("seen")
+    before = skipped._value.get()
     world.log.append(VALIDATED, records[3:])
     world.work(world.consumer())
+    assert skipped._value.get() - before == len(records) - 3
     assert world.causes() == once
     assert records_behind(world.database, world.log) == 0
     assert len(world.raised()) == len(once)

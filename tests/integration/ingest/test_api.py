@@ -52,7 +52,9 @@ def test_every_operation_is_in_the_matrix(world: World) -> None:
     """No route can be added without saying here who may use it."""
     paths = world.http.get("/openapi.json").json()["paths"]
     routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert {(m, path.replace("{meter_id}", "1")) for m, path in routes} == {(method, path.partition("?")[0]) for method, path, *_ in OPERATIONS}
+    assert {(m, path.replace("{meter_id}", "1")) for m, path in routes} == {
+        (method, path.partition("?")[0]) for method, path, *_ in OPERATIONS
+    }
 
 
 @pytest.mark.parametrize(("method", "path", "body", "kind", "allowed"), CASES)

@@ -28,9 +28,7 @@ Call = Callable[[World, Metadata], Any]
 TIMEOUT_S = 20
 
 
-def message(
-    rows: Sequence[tuple[str, int, int]], **fields: Any
-) -> readings_pb2.ReadingBatch:
+def message(rows: Sequence[tuple[str, int, int]], **fields: Any) -> readings_pb2.ReadingBatch:
     """A batch as a client sends it: no tenant, no source, no digest."""
     plain = batch(rows)
     made = readings_pb2.ReadingBatch.FromString(
@@ -172,7 +170,12 @@ def test_a_refused_batch_leaves_the_others_acknowledged(world: World) -> None:
     assert [(a.batch_id, a.readings) for a in answers] == [
         ("g0", 1), ("g1", 1), ("bad", 0), ("g2", 1),
     ]  # fmt: skip
-    assert [fault.where for fault in answers[2].faults] == ["/meter", "/channel", "/value", "/meters/1"]
+    assert [fault.where for fault in answers[2].faults] == [
+        "/meter",
+        "/channel",
+        "/value",
+        "/meters/1",
+    ]
     ids = [from_bytes(record.value).origin.batch_id for record in world.appended(since)]
     assert ids == ["g0", "g1", "g2"]
 
@@ -253,9 +256,7 @@ def test_usage_names_its_evidence(world: World) -> None:
 def many(world: World) -> Iterator[list[int]]:
     """More service points than one query loads."""
     points = list(range(1000, 1120))
-    world.harness.register(
-        *(meter_event(n, f"M{n}", service_point_id=n) for n in points)
-    )
+    world.harness.register(*(meter_event(n, f"M{n}", service_point_id=n) for n in points))
     rows = [(f"M{n}", START_MS + h * HOUR_MS, h * (n % 7)) for n in points for h in (0, 24)]
     world.harness.feed(batch(rows))
     yield points

@@ -137,9 +137,7 @@ class AwayLog:
     away: bool = True
     refused: list[int] = field(default_factory=list)
 
-    def append(
-        self, topic: str, records: list[Record], timeout_s: float = 10.0
-    ) -> list[Position]:
+    def append(self, topic: str, records: list[Record], timeout_s: float = 10.0) -> list[Position]:
         """Refuse while away."""
         if self.away:
             self.refused.append(len(records))
