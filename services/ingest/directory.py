@@ -72,11 +72,12 @@ class MeterDirectory:
     def lookup(self, tenant_id: int, identifiers: Sequence[str]) -> list[MeterEntry | None]:
         """The meters that `identifiers` of a tenant mean; None where nobody registered one."""
         self.refresh()
-        entries = self._entries
-        missing = [name for name in identifiers if (tenant_id, name) not in entries]
+        # Answered from what was seen: another thread, or the bound, may drop entries meanwhile.
+        seen = {name: self._entries.get((tenant_id, name)) for name in identifiers}
+        missing = [name for name, entry in seen.items() if entry is None]
         if missing:
-            self._load(tenant_id, missing)
-        return [self._entries.get((tenant_id, name)) for name in identifiers]
+            seen.update(self._load(tenant_id, missing))
+        return [seen[name] for name in identifiers]
 
     def refresh(self, *, now: bool = False) -> set[int]:
         """Drop entries of meters that changed; at most once in `REFRESH_S` unless `now`.
@@ -98,13 +99,15 @@ class MeterDirectory:
                     del self._entries[key]
             return changed
 
-    def _load(self, tenant_id: int, identifiers: Iterable[str]) -> None:
+    def _load(self, tenant_id: int, identifiers: Iterable[str]) -> dict[str, MeterEntry]:
         with self._database.transaction() as session:
             found = repository.find_meters(session, tenant_id, list(identifiers))
         by_meter: dict[bytes, MeterEntry] = {}
+        loaded: dict[str, MeterEntry] = {}
         with self._lock:
             if len(self._entries) + len(found) > ENTRIES_MAX:
                 self._entries.clear()
             for identifier, document in found:
                 entry = by_meter.get(document) or by_meter.setdefault(document, entry_of(document))
-                self._entries[tenant_id, identifier] = entry
+                self._entries[tenant_id, identifier] = loaded[identifier] = entry
+        return loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,17 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def passable() -> Iterator[Path]:
+    """A folder for platforms: pytest closes its own to other accounts, PostgreSQL's among them."""
+    with tempfile.TemporaryDirectory(prefix="meterfleet-e2e-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def demo(passable: Path) -> Iterator[Demo]:
     """The embedded default with a city of 48 supplies."""
     ports = free_ports()
-    folder: Path = tmp_path_factory.mktemp("platform")
+    folder = passable / "platform"
     settings = TreeSettings(data_dir=folder, port_base=ports.base, demo_meters=48, alerts_quiet_s=5)
     tree = Tree(settings, ports)
     try:

@@ -58,6 +58,7 @@ class Run:
     """A running `meterfleet demo`."""
 
     def __init__(self, path: Path, folder: Path, environment: dict[str, str]) -> None:
+        folder.mkdir()
         self.log = folder / "stderr.txt"
         command = [sys.executable, "-m", "services.cli.main", "demo", "--json"]
         with self.log.open("w") as stderr:
@@ -100,9 +101,9 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(registers: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(registers: Path, passable: Path) -> dict[str, Any]:
     """The numbers of a run that nobody disturbs."""
-    return Run(registers, tmp_path_factory.mktemp("undisturbed"), {}).result()
+    return Run(registers, passable / "undisturbed", {}).result()
 
 
 def test_the_numbers_add_up(undisturbed: dict[str, Any]) -> None:
@@ -118,10 +119,10 @@ def test_the_numbers_add_up(undisturbed: dict[str, Any]) -> None:
 
 
 def test_killed_services_change_nothing(
-    registers: Path, undisturbed: dict[str, Any], tmp_path: Path
+    registers: Path, undisturbed: dict[str, Any], passable: Path
 ) -> None:
     """kill -9 of the pipeline three times and of the alerts twice: the same numbers."""
-    run = Run(registers, tmp_path, {})
+    run = Run(registers, passable / "killed", {})
     run.wait_for("sending the file")
     for service in ("pipeline", "alerts", "pipeline", "alerts", "pipeline"):
         run.kill(service)
@@ -132,7 +133,7 @@ def test_killed_services_change_nothing(
 def test_kafka_and_timescale_give_the_same_numbers(
     registers: Path,
     undisturbed: dict[str, Any],
-    tmp_path: Path,
+    passable: Path,
     kafka_url: str,
     timescale_url: str,
 ) -> None:
@@ -141,7 +142,7 @@ def test_kafka_and_timescale_give_the_same_numbers(
         "METERFLEET_LOG_URL": kafka_url,
         "METERFLEET_DATABASE_URL": fresh_database(timescale_url),
     }
-    run = Run(registers, tmp_path, environment)
+    run = Run(registers, passable / "kafka", environment)
     run.wait_for("sending the file")
     run.kill("pipeline")
     assert run.result() == undisturbed

@@ -147,7 +147,8 @@ class Flow:
                 " from ingest.quarantine order by 1, 2, 3"
             ),
             "origins": self.harness.rows(
-                "select partition, log_offset, count(*) from ingest.batches group by 1, 2 order by 1, 2"
+                "select partition, log_offset, count(*) from ingest.batches"
+                " group by 1, 2 order by 1, 2"
             ),
             "validated": sorted({(v.source_partition, v.source_offset) for v in validated}),
         }
