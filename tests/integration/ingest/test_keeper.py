@@ -153,12 +153,13 @@ def test_a_worker_hands_over_to_the_next(flow: Flow) -> None:
     flow.harness.register(meter_event(1, "A"), meter_event(2, "B"))
     batches = [batch([(name, at(n), n) for name in "AB"]) for n in range(40)]
     second_log = open_log(flow.log_url)
-    with flow.worker(1) as first, flow.worker(1, second_log):
+    with flow.worker(1) as first:
         flow.send(*batches[:20])
         wait_for(lambda: flow.harness.tally()["stored"] >= 10, "the first worker")
-        first.stop()
-        flow.send(*batches[20:])
-        wait_for(flow.caught_up, "the second worker")
+        with flow.worker(1, second_log):
+            first.stop()
+            flow.send(*batches[20:])
+            wait_for(flow.caught_up, "the second worker")
     second_log.close()
     assert [row[:3] for row in flow.harness.readings()] == [
         (meter, n * HOUR_MS, n) for meter in (1, 2) for n in range(40)
