@@ -31,7 +31,8 @@ class RegistryKeeper:
         self._log = log
         self._clock = clock
         self._sweep_due_s = float("-inf")
-        self._generations: dict[int, int] = {}
+        #: Generation and next offset of each partition we own.
+        self._owned: dict[int, tuple[int, int]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -74,13 +75,13 @@ class RegistryKeeper:
                 generation, offset = repository.own_partition(
                     session, events.KEEPER, topic, partition
                 )
-                self._generations[partition] = generation
+                self._owned[partition] = generation, offset
                 offsets[topic, partition] = offset
         return offsets
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         for _, partition in partitions:
-            self._generations.pop(partition, None)
+            self._owned.pop(partition, None)
 
     def _take(self, records: Sequence[Consumed]) -> None:
         if not records:
@@ -90,12 +91,14 @@ class RegistryKeeper:
         with self._database.transaction() as session:
             fresh = repository.put_meters(session, meters)
             for partition, offset in nexts.items():
-                generation = self._generations.get(partition)
-                if generation is None:
+                owned = self._owned.get(partition)
+                if owned is None:
                     raise FencedError(f"partition {partition} was taken from us")
                 repository.move_position(
-                    session, events.KEEPER, events.METERS, partition, generation, offset
+                    session, events.KEEPER, events.METERS, partition, *owned, offset
                 )
+        for partition, offset in nexts.items():
+            self._owned[partition] = self._owned[partition][0], offset
         self._free({(m.tenant_id, name) for m in fresh for name in m.identifiers})
 
     def _sweep(self) -> None:

@@ -207,12 +207,20 @@ def own_partition(session: Session, consumer: str, topic: str, partition: int) -
 
 
 def move_position(
-    session: Session, consumer: str, topic: str, partition: int, generation: int, next_offset: int
+    session: Session,
+    consumer: str,
+    topic: str,
+    partition: int,
+    generation: int,
+    from_offset: int,
+    to_offset: int,
 ) -> None:
     """Move a position on, within the transaction that stored what was consumed.
 
+    It moves from where its owner believes it stands: what was never consumed cannot be passed over.
+
     Raises:
-        FencedError: Another worker became the owner since.
+        FencedError: Another worker became the owner since, or the position stands elsewhere.
     """
     moved = session.execute(
         update(Position)
@@ -221,12 +229,14 @@ def move_position(
             Position.topic == topic,
             Position.partition == partition,
             Position.generation == generation,
+            Position.next_offset == from_offset,
         )
-        .values(next_offset=next_offset)
+        .values(next_offset=to_offset)
         .returning(Position.partition)
     ).all()
     if not moved:
-        raise FencedError(f"{topic}/{partition} has a newer owner than generation {generation}")
+        text = f"{topic}/{partition} is not at {from_offset} under generation {generation} any more"
+        raise FencedError(text)
 
 
 def positions(session: Session, consumer: str, topic: str) -> dict[int, int]:

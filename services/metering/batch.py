@@ -8,6 +8,7 @@ by a Python loop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -26,6 +27,10 @@ RECORD_READINGS_MAX = 5_000
 #: A client may send this many at once; beyond it the batch is refused.
 BATCH_READINGS_MAX = 100_000
 IDENTIFIER_CHARS_MAX = 100
+BATCH_ID_CHARS_MAX = 200
+CHANNEL_CHARS_MAX = 50
+#: Beyond it no unit of ours turns into another within 63 bits.
+SCALER_MAX = 18
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -215,14 +220,32 @@ def _faults(message: readings_pb2.ReadingBatch) -> list[Fault]:
     if count > BATCH_READINGS_MAX:
         text = f"{count} readings; at most {BATCH_READINGS_MAX}"
         faults.append(Fault("/at_ms", "batch.too_long", text))
-    for number, name in enumerate(message.meters):
-        if not 0 < len(name) <= IDENTIFIER_CHARS_MAX:
-            text = f"an identifier has 1 to {IDENTIFIER_CHARS_MAX} characters"
-            faults.append(Fault(f"/meters/{number}", "batch.identifier", text))
+    faults += text_faults(message.batch_id, message.meters, message.channels)
     for name, entries in (("meter", message.meters), ("channel", message.channels)):
         column = np.array(getattr(message, name), dtype=np.int64)
         bad = np.flatnonzero(column >= len(entries))
         if len(bad):
             text = f"index {column[bad[0]]} into {len(entries)} entries"
             faults.append(Fault(f"/{name}/{bad[0]}", "batch.index", text))
+    return faults
+
+
+def text_faults(
+    batch_id: str, meters: Sequence[str], channels: Sequence[ChannelRef | readings_pb2.ChannelRef]
+) -> list[Fault]:
+    """What is wrong with texts and scalers; PostgreSQL holds any text but one with a NUL."""
+    texts = [("/batch_id", batch_id, 0, BATCH_ID_CHARS_MAX)]
+    texts += [(f"/meters/{n}", name, 1, IDENTIFIER_CHARS_MAX) for n, name in enumerate(meters)]
+    faults = []
+    for number, channel in enumerate(channels):
+        where = f"/channels/{number}"
+        texts += [(f"{where}/obis", channel.obis, 0, CHANNEL_CHARS_MAX)]
+        texts += [(f"{where}/unit", channel.unit, 0, CHANNEL_CHARS_MAX)]
+        if abs(channel.scaler) > SCALER_MAX:
+            text = f"a power of ten from -{SCALER_MAX} to {SCALER_MAX}"
+            faults.append(Fault(f"{where}/scaler", "batch.scaler", text))
+    for where, text, chars_min, chars_max in texts:
+        if not chars_min <= len(text) <= chars_max or "\0" in text:
+            detail = f"{chars_min} to {chars_max} characters, none of them NUL"
+            faults.append(Fault(where, "batch.text", detail))
     return faults

@@ -17,19 +17,15 @@ from services.kit.ids import IdSource
 from services.kit.log import Log, LogUnavailableError, Record
 from services.kit.telemetry import counter
 from services.metering.batch import (
-    IDENTIFIER_CHARS_MAX,
     RECORD_READINGS_MAX,
     Origin,
     ReadingBatch,
+    text_faults,
     to_bytes,
 )
 
 #: Readings appended in one call to the log: 24 bytes each stay far below its bound on an append.
 APPEND_READINGS_MAX = 500_000
-BATCH_ID_CHARS_MAX = 200
-CHANNEL_CHARS_MAX = 50
-#: Beyond it no unit of ours turns into another within 63 bits.
-SCALER_MAX = 18
 
 ACCEPTED = counter("door_readings_total", "Readings acknowledged by door.", ("door",))
 
@@ -119,21 +115,7 @@ def _check(batch: ReadingBatch) -> None:
     Raises:
         InvalidInputError: All faults at once.
     """
-    texts = [("/batch_id", batch.origin.batch_id, BATCH_ID_CHARS_MAX)]
-    texts += [(f"/meters/{n}", name, IDENTIFIER_CHARS_MAX) for n, name in enumerate(batch.meters)]
-    faults = []
-    for number, channel in enumerate(batch.channels):
-        where = f"/channels/{number}"
-        texts += [(f"{where}/obis", channel.obis, CHANNEL_CHARS_MAX)]
-        texts += [(f"{where}/unit", channel.unit, CHANNEL_CHARS_MAX)]
-        if abs(channel.scaler) > SCALER_MAX:
-            text = f"a power of ten from -{SCALER_MAX} to {SCALER_MAX}"
-            faults.append(Fault(f"{where}/scaler", "batch.scaler", text))
-    for where, text, chars_max in texts:
-        # PostgreSQL holds any text but one with a NUL.
-        if len(text) > chars_max or "\0" in text:
-            detail = f"at most {chars_max} characters, none of them NUL"
-            faults.append(Fault(where, "batch.text", detail))
+    faults = text_faults(batch.origin.batch_id, batch.meters, batch.channels)
     if faults:
         raise InvalidInputError(f"{len(faults)} faults in the batch", faults=faults)
 

@@ -193,5 +193,5 @@ def _check(
     aside.put(flags != 0, "interval.alignment", "not on a multiple of the interval (V04)")
     span = state.limits.span[row]
     register = state.kind[row] == 0
-    off_dial = (register & ((value < 0) | (value >= span))) | (np.abs(value) >= span)
+    off_dial = (register & (value < 0)) | (value >= span) | (value <= -span)
     aside.put(off_dial, "value.dial", "does not fit the register's digits (V18)")

@@ -53,6 +53,7 @@ class _Owned:
     """A partition we own."""
 
     generation: int
+    next_offset: int
     state: PartitionState = field(default_factory=PartitionState)
 
 
@@ -97,25 +98,26 @@ class PipelineWorker:
             raise UnavailableError("the pipeline's thread has ended")
 
     def _run(self) -> None:
-        consumer = self._log.consumer(
-            events.PIPELINE, [events.RECEIVED], self._assigned, self._revoked
-        )
+        consumer: Consumer | None = None
         while not self._stop.is_set():
             try:
-                self._consume(consumer, consumer.poll(POLL_S, POLL_RECORDS))
-                self._measure_lag()
-            except UnavailableError as error:
-                # Polling lost its database in a callback: the member joins anew by itself.
-                self._pause(error)
-            except Exception:  # noqa: BLE001 - a worker goes on, whatever it met
-                _LOG.exception("the pipeline's loop failed")
-                self._owned.clear()
-                self._pause(None)
-                consumer.close()
-                consumer = self._log.consumer(
+                consumer = consumer or self._log.consumer(
                     events.PIPELINE, [events.RECEIVED], self._assigned, self._revoked
                 )
-        consumer.close()
+                self._consume(consumer, consumer.poll(POLL_S, POLL_RECORDS))
+                self._measure_lag()
+            except Exception as error:  # noqa: BLE001 - a worker goes on, whatever it met
+                # Where the consumer stands is not known any more: the only safe way on is to join
+                # anew, which reads the positions and starts from there.
+                if not isinstance(error, UnavailableError | FencedError):
+                    _LOG.exception("the pipeline's loop failed")
+                self._owned.clear()
+                if consumer is not None:
+                    consumer.close()
+                consumer = None
+                self._pause(error)
+        if consumer is not None:
+            consumer.close()
 
     def _measure_lag(self) -> None:
         """Tell how far each of our partitions is behind, every few seconds."""
@@ -135,7 +137,7 @@ class PipelineWorker:
                 generation, offset = repository.own_partition(
                     session, events.PIPELINE, topic, partition
                 )
-                self._owned[partition] = _Owned(generation)
+                self._owned[partition] = _Owned(generation, offset)
                 offsets[topic, partition] = offset
         _LOG.info("partitions assigned", partitions=[p for _, p in partitions])
         return offsets
@@ -159,14 +161,15 @@ class PipelineWorker:
         owned = self._owned.get(partition)
         if owned is None:
             return False
+        self._check_place(owned, partition, records[0].offset)
         start_s = time.perf_counter()
         try:
             outcome = self._process(owned, partition, records)
-        except FencedError:
+        except FencedError as error:
+            # Whoever owns the partition now has the log's word too; if nobody has, we join anew.
             RESETS.labels("fenced").inc()
-            _LOG.warning("fenced", partition=partition, generation=owned.generation)
-            self._owned.pop(partition, None)
-            return False
+            _LOG.warning("fenced", partition=partition, reason=error.detail)
+            raise
         except UnavailableError as error:
             self._go_back(consumer, owned, partition, error)
             return False
@@ -175,6 +178,7 @@ class PipelineWorker:
             self._go_back(consumer, owned, partition, error)
             return False
         self._failures = 0
+        owned.next_offset = records[-1].offset + 1
         BATCH_SECONDS.observe(time.perf_counter() - start_s)
         for count in outcome.counts.values():
             for name in ("stored", "duplicates", "quarantined"):
@@ -194,9 +198,26 @@ class PipelineWorker:
                 pending.wait(PUBLISH_TIMEOUT_S)
             repository.move_position(
                 session, events.PIPELINE, events.RECEIVED, partition, owned.generation,
-                group.next_offset,
+                owned.next_offset, group.next_offset,
             )  # fmt: skip
         return outcome
+
+    def _check_place(self, owned: _Owned, partition: int, offset: int) -> None:
+        """Refuse to go on behind records that were never processed, unless the log lost them."""
+        if offset == owned.next_offset:
+            return
+        start = self._log.start_offsets(events.RECEIVED)[partition]
+        if offset < owned.next_offset or start <= owned.next_offset:
+            raise FencedError(f"{partition} came from {offset}, expected {owned.next_offset}")
+        _LOG.error(
+            "the log lost records", partition=partition, first=owned.next_offset, next=offset
+        )
+        with self._database.transaction() as session:
+            repository.move_position(
+                session, events.PIPELINE, events.RECEIVED, partition, owned.generation,
+                owned.next_offset, offset,
+            )  # fmt: skip
+        owned.next_offset = offset
 
     def _load(self, state: PartitionState, tenant_id: int, identifiers: Sequence[str]) -> None:
         found = self._find(tenant_id, identifiers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -202,3 +203,27 @@ def test_a_killed_worker_loses_and_doubles_nothing(postgres_server: str, tmp_pat
     assert tally["received"] == sent
     assert tally["received"] == tally["stored"] + tally["duplicates"] + tally["quarantined"]
     assert tally["stored"] == len(snapshot["readings"])
+
+
+def test_a_database_that_stays_away_loses_nothing(
+    postgres_server: str,
+    tmp_path: Path,
+    undisturbed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A group fails, and asking where to go on fails too: the worker does not go on behind it."""
+    with ready(postgres_server, tmp_path) as flow:
+        writing = Fault(UnavailableError("away"))
+        asking = Fault(UnavailableError("still away"))
+        asking.calls = FAILING_CALL - 1
+        positions = repository.positions
+
+        def away(*args: Any) -> dict[int, int]:
+            if writing.fired and threading.current_thread().name == "pipeline":
+                asking.strike()
+            return positions(*args)
+
+        monkeypatch.setattr(ReadingStore, "append", writing.before(ReadingStore.append))
+        monkeypatch.setattr(repository, "positions", away)
+        assert run(flow) == undisturbed
+        assert (writing.fired, asking.fired) == (1, 1)

@@ -105,8 +105,8 @@ def test_all_faults_at_once() -> None:
     assert [(f.where, f.code) for f in caught.value.faults] == [
         ("/channel", "batch.columns"),
         ("/value", "batch.columns"),
-        ("/meters/0", "batch.identifier"),
-        ("/meters/1", "batch.identifier"),
+        ("/meters/0", "batch.text"),
+        ("/meters/1", "batch.text"),
         ("/meter/1", "batch.index"),
         ("/channel/0", "batch.index"),
     ]

@@ -11,14 +11,14 @@ import pytest
 
 from services.ingest import events
 from services.ingest.directory import MeterDirectory, MeterEntry
-from services.ingest.doors.accept import APPEND_READINGS_MAX, SCALER_MAX, Acceptor
+from services.ingest.doors.accept import APPEND_READINGS_MAX, Acceptor
 from services.kit.auth import Identity, Role
 from services.kit.clock import FixedClock
 from services.kit.errors import InvalidInputError
 from services.kit.ids import IdSource
 from services.kit.log import Log
 from services.kit.log.port import APPEND_BYTES_MAX
-from services.metering.batch import RECORD_READINGS_MAX, ChannelRef, from_bytes
+from services.metering.batch import RECORD_READINGS_MAX, SCALER_MAX, ChannelRef, from_bytes
 from tests.ingest_harness import NOW_MS, START_MS, batch
 from tests.unit.ingest.fake_log import FakeLog
 
