@@ -156,7 +156,12 @@ class Harness:
         with self.database.transaction() as session:
             outcome = write_group(session, self.store, self.state, group, IdSource(self.clock))
             repository.move_position(
-                session, events.PIPELINE, events.RECEIVED, 0, self.generation, self.offset,
+                session,
+                events.PIPELINE,
+                events.RECEIVED,
+                0,
+                self.generation,
+                self.offset,
                 group.next_offset,
             )
         self.offset = group.next_offset

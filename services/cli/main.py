@@ -90,6 +90,29 @@ def doctor(*, as_json: Json = False) -> None:
     run(as_json=as_json)
 
 
+bench_app = typer.Typer(no_args_is_help=True, help="What a part costs on this machine.")
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback()
+def bench() -> None:
+    """What a part costs on this machine, as ratios within one run."""
+
+
+@bench_app.command("ingest")
+def bench_ingest(
+    *,
+    readings: Annotated[int, typer.Option(min=10_000, help="Readings a run and road.")] = 1_000_000,
+    meters: Annotated[int, typer.Option(min=100, help="Meters of the fleet.")] = 10_000,
+    runs: Annotated[int, typer.Option(min=1, max=20, help="Counted runs.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """The whole road by gRPC and by JSON beside bare COPY, on a platform of its own."""
+    from services.cli.bench import run
+
+    run(readings=readings, meters=meters, runs=runs, as_json=as_json)
+
+
 readings_app = typer.Typer(no_args_is_help=True, help="Readings of a running platform.")
 app.add_typer(readings_app, name="readings")
 

@@ -122,6 +122,16 @@ class Tree:
         """Process id of a running service."""
         return next(c.process.pid for c in self._children if c.service is service)
 
+    @property
+    def database_url(self) -> str:
+        """Where the services' data is."""
+        return self._environment["METERFLEET_DATABASE_URL"]
+
+    @property
+    def postgres_pid(self) -> int | None:
+        """Process id of the embedded server, None where the database is somebody else's."""
+        return None if self._postgres is None else self._postgres.process.pid
+
     def _start_database(self, data: Path) -> str:
         given = self.settings.database_url.get_secret_value()
         if given:

@@ -18,6 +18,9 @@ from services.metering.batch import (
 )
 from services.stubs.meterfleet.readings.v1 import readings_pb2
 
+NAME = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8
+)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -25,7 +28,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 def batches(draw: st.DrawFn) -> ReadingBatch:
     """Any batch a door could make."""
     size = draw(st.integers(0, 30))
-    meters = draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=4, unique=True))
+    meters = draw(st.lists(NAME, min_size=1, max_size=4, unique=True))
     refs = [ChannelRef("8-0:1.0.0", "m3", n) for n in range(draw(st.integers(1, 3)))]
     column = lambda high: np.array(  # noqa: E731
         draw(st.lists(st.integers(0, high), min_size=size, max_size=size)), dtype=np.int32
