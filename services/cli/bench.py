@@ -43,6 +43,8 @@ MAKER = "BENCH"
 JSON_ROWS = 5_000
 JSON_SHARE = 10
 INTERVAL_S = 900
+#: Of each six hours, registers move in four and a half.
+DAY_PART, MOVING = 24, 18
 HOUR_MS = 3_600_000
 DRAIN_TIMEOUT_S = 3600.0
 
@@ -75,6 +77,8 @@ class Fleet:
     def batches(self, readings: int) -> Iterator[ReadingBatch]:
         """About so many readings, interval by interval, in records of the usual size."""
         for _ in range(max(1, readings // self.meters)):
+            # Taps that never rest are leaks: they would measure how fast 10,000 alerts are raised.
+            moved = self._slot // DAY_PART * MOVING + min(self._slot % DAY_PART, MOVING - 1)
             at_ms = self._start_ms + self._slot * INTERVAL_S * 1000
             for first in range(0, self.meters, RECORD_READINGS_MAX):
                 number = np.arange(first, min(first + RECORD_READINGS_MAX, self.meters))
@@ -85,7 +89,7 @@ class Fleet:
                     meter=np.arange(size, dtype=np.int32),
                     channel=np.zeros(size, dtype=np.int32),
                     at_ms=np.full(size, at_ms, dtype=np.int64),
-                    value=self._load.values(number.astype(np.int64), self._slot),
+                    value=self._load.values(number.astype(np.int64), moved),
                 )
             self._slot += 1
 
